@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+"""Which ONNX operators have a lowering, and which only may appear where they fold to constants."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SUPPORTED: Final = frozenset({
+    "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "DequantizeLinear", "Dropout",
+    "Flatten", "Gemm", "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
+    "LogSoftmax", "MatMul", "MaxPool", "Mul", "Pad", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
+    "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub",
+    "Tanh", "Transpose", "Unsqueeze",
+})  # fmt: skip
+"""Operators of the ONNX domain that may act on activations."""
+
+FIRST_OPSET: Final = 13
+"""The oldest opset read: Softmax, Squeeze and the per-axis DequantizeLinear have their present meaning."""
+
+MAX_TENSOR_BYTES: Final = 1 << 28
+"""No microcontroller holds a tensor beyond 256 MiB; refusing early keeps a hostile file from filling memory."""
