@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Element-wise operators of two inputs, with numpy broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from codegen.ir import Graph, Node, Tensor
+from codegen.kernels.base import Call, Constant
+from codegen.kernels.c_text import c_array, c_float, c_struct
+from codegen.kernels.reference import Reference, constant_input, in_and_out, is_op, op_of
+from codegen.ops import BinaryF32, BinaryS8
+
+Axis = tuple[int, int, int]
+"""Size of an output axis, and the steps of a and b along it."""
+
+
+def _steps(shape: tuple[int, ...], out_shape: tuple[int, ...]) -> list[int]:
+    """Elements that a row-major input of `shape` advances per index of each output axis."""
+    padded = (1,) * (len(out_shape) - len(shape)) + shape
+    steps: list[int] = []
+    step = 1
+    for size in reversed(padded):
+        steps.append(step if size > 1 else 0)
+        step *= size
+    return steps[::-1]
+
+
+def broadcast_axes(a: tuple[int, ...], b: tuple[int, ...], out: tuple[int, ...]) -> list[Axis]:
+    """The loops over `out`, neighbours merged where both inputs run through them in one stride."""
+    axes: list[Axis] = []
+    for size, a_step, b_step in zip(out, _steps(a, out), _steps(b, out), strict=True):
+        if size == 1:
+            continue
+        if axes and axes[-1][1] == a_step * size and axes[-1][2] == b_step * size:
+            axes[-1] = (axes[-1][0] * size, a_step, b_step)
+        else:
+            axes.append((size, a_step, b_step))
+    return axes
+
+
+def broadcast_text(a: Tensor, b: Tensor, y: Tensor) -> str:
+    """The `nn_broadcast p` of a layer, with axes of size 1 in front."""
+    axes = broadcast_axes(a.shape, b.shape, y.shape)
+    axes = [(1, 0, 0)] * (4 - len(axes)) + axes
+    size, a_step, b_step = ([axis[i] for axis in axes] for i in range(3))
+    fields = {"size": c_array(size), "a_step": c_array(a_step), "b_step": c_array(b_step)}
+    return c_struct("nn_broadcast", "p", fields)
+
+
+def operands(node: Node, graph: Graph, ctype: str) -> tuple[tuple[Constant, ...], str]:
+    """The constant, if an input is one, and the spelling `a, b` of both inputs in the body."""
+    constants: list[Constant] = []
+    names: list[str] = []
+    for index, suffix in enumerate("ab"):
+        data = constant_input(node, graph, index)
+        if data is None:
+            names.append(f"x{len(names) - len(constants)}")
+        else:
+            constants.append(Constant(suffix, ctype, data))
+            names.append(f"@{suffix}@")
+    return tuple(constants), ", ".join(names)
+
+
+def _parameters(op: BinaryS8) -> Mapping[str, int | float | str]:
+    """What `nn_add`, `nn_mul` or `nn_sub` holds; every float operation rounds to float32."""
+    a_scale, b_scale = np.float32(op.a_scale), np.float32(op.b_scale)
+    out_scale, out_zp = np.float32(op.out_scale), np.float32(op.out_zp)
+    clamp = {"lo": op.lo, "hi": op.hi}
+    match op.kind:
+        case "add":
+            a_ratio, b_ratio = a_scale / out_scale, b_scale / out_scale
+            zero = a_ratio * np.float32(op.a_zp) + b_ratio * np.float32(op.b_zp)
+            return {
+                "a_ratio": float(a_ratio),
+                "b_ratio": float(b_ratio),
+                "fixed": float(out_zp - zero),
+                **clamp,
+            }
+        case "mul":
+            return {
+                "ratio": float(a_scale * b_scale / out_scale),
+                "a_zp": op.a_zp,
+                "b_zp": op.b_zp,
+                "out_zp": op.out_zp,
+                **clamp,
+            }
+        case "sub":
+            return {
+                "a_scale": float(a_scale),
+                "b_scale": float(b_scale),
+                "out_scale": float(out_scale),
+                "a_zp": op.a_zp,
+                "b_zp": op.b_zp,
+                "out_zp": op.out_zp,
+                **clamp,
+            }
+
+
+def binary_s8(node: Node, graph: Graph) -> Call:
+    op = op_of(node, BinaryS8)
+    a, y = in_and_out(node, graph)
+    b = graph.tensors[node.inputs[1]]
+    constants, names = operands(node, graph, "int8_t")
+    kernel = f"nn_{op.kind}_s8"
+    body = "\n".join(
+        (
+            broadcast_text(a, b, y),
+            c_struct(f"nn_{op.kind}", "q", _parameters(op)),
+            f"{kernel}(&p, &q, {names}, y0);",
+        )
+    )
+    return Call((f"{kernel}.h",), constants, body)
+
+
+def binary_f32(node: Node, graph: Graph) -> Call:
+    op = op_of(node, BinaryF32)
+    a, y = in_and_out(node, graph)
+    b = graph.tensors[node.inputs[1]]
+    constants, names = operands(node, graph, "float")
+    clamp = f"{c_float(op.lo)}, {c_float(op.hi)}"
+    body = (
+        f"{broadcast_text(a, b, y)}\nnn_binary_f32(NN_{op.kind.upper()}, &p, {clamp}, {names}, y0);"
+    )
+    return Call(("nn_binary_f32.h",), constants, body)
+
+
+def _is_s8(kind: str) -> Reference:
+    return Reference(
+        f"nn_{kind}_s8",
+        lambda node, graph: isinstance(node.op, BinaryS8) and node.op.kind == kind,
+        binary_s8,
+        in_place=True,
+    )
+
+
+REFERENCES = (
+    _is_s8("add"),
+    _is_s8("mul"),
+    _is_s8("sub"),
+    Reference("nn_binary_f32", is_op(BinaryF32), binary_f32, in_place=True),
+)

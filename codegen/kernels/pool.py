@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Pooling over H and W."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen.ir import Graph, Node
+from codegen.kernels.base import Call
+from codegen.kernels.c_text import c_float, c_struct, requant_text, window_text
+from codegen.kernels.reference import Reference, in_and_out, is_op, op_of
+from codegen.ops import AvgPoolF32, AvgPoolS8, MaxPool, Requant
+
+
+def maxpool(node: Node, graph: Graph) -> Call:
+    op = op_of(node, MaxPool)
+    x, y = in_and_out(node, graph)
+    kernel = f"nn_maxpool_{'s8' if x.dtype == 'int8' else 'f32'}"
+    body = f"{window_text(op.window, x.shape, y.shape)}\n{kernel}(&p, x0, y0);"
+    return Call((f"{kernel}.h",), (), body)
+
+
+def avgpool_s8(node: Node, graph: Graph) -> Call:
+    op = op_of(node, AvgPoolS8)
+    x, y = in_and_out(node, graph)
+    mean = c_struct(
+        "nn_mean",
+        "q",
+        {
+            "in_scale": op.in_scale, "out_scale": op.out_scale,
+            "in_zp": op.in_zp, "out_zp": op.out_zp,
+            "lo": op.lo, "hi": op.hi, "pads_count": int(op.count_include_pad),
+        },
+    )  # fmt: skip
+    body = f"{window_text(op.window, x.shape, y.shape)}\n{mean}\nnn_avgpool_s8(&p, &q, x0, y0);"
+    return Call(("nn_avgpool_s8.h",), (), body)
+
+
+def global_avgpool_s8(node: Node, graph: Graph) -> Call:
+    op = op_of(node, AvgPoolS8)
+    x, _ = in_and_out(node, graph)
+    pixels = x.shape[1] * x.shape[2]
+    multiplier = np.float32(op.in_scale) / (np.float32(op.out_scale) * np.float32(pixels))
+    requant = Requant(np.array([multiplier], np.float32), op.in_zp, op.out_zp, op.lo, op.hi)
+    sizes = f"{x.shape[0]}, {pixels}, {x.shape[3]}"
+    body = (
+        f"{requant_text(requant)}\n"
+        f"nn_global_avgpool_s8({sizes}, &q, {c_float(float(multiplier))}, x0, y0);"
+    )
+    return Call(("nn_global_avgpool_s8.h",), (), body)
+
+
+def avgpool_f32(node: Node, graph: Graph) -> Call:
+    op = op_of(node, AvgPoolF32)
+    x, y = in_and_out(node, graph)
+    ends = f"{op.window.pads[2]}, {op.window.pads[3]}, {int(op.count_include_pad)}"
+    clamp = f"{c_float(op.lo)}, {c_float(op.hi)}"
+    body = (
+        f"{window_text(op.window, x.shape, y.shape)}\nnn_avgpool_f32(&p, {ends}, {clamp}, x0, y0);"
+    )
+    return Call(("nn_avgpool_f32.h",), (), body)
+
+
+def _form(form: str) -> Reference:
+    kernel, write = {
+        "window": ("nn_avgpool_s8", avgpool_s8),
+        "global": ("nn_global_avgpool_s8", global_avgpool_s8),
+    }[form]
+    return Reference(
+        kernel, lambda node, graph: isinstance(node.op, AvgPoolS8) and node.op.form == form, write
+    )
+
+
+def _is_maxpool(dtype: str) -> Reference:
+    return Reference(
+        f"nn_maxpool_{'s8' if dtype == 'int8' else 'f32'}",
+        lambda node, graph: (
+            isinstance(node.op, MaxPool) and graph.tensors[node.inputs[0]].dtype == dtype
+        ),
+        maxpool,
+    )
+
+
+REFERENCES = (
+    _is_maxpool("int8"),
+    _is_maxpool("float32"),
+    _form("window"),
+    _form("global"),
+    Reference("nn_avgpool_f32", is_op(AvgPoolF32), avgpool_f32),
+)

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * y = a + b on int8, as ONNX Runtime's QLinearAdd: with ratios of scales r and the constant
+ * fixed = y_zp - (a_ratio * a_zp + b_ratio * b_zp), y = rint(fma(a_ratio, a, fma(b_ratio, b, fixed))).
+ * y may be a or b where that input is not broadcast.
+ */
+#ifndef NN_ADD_S8_H
+#define NN_ADD_S8_H
+
+#include "nn_broadcast.h"
+
+typedef struct {
+    float a_ratio, b_ratio, fixed;
+    int32_t lo, hi;
+} nn_add;
+
+NN_KERNEL void nn_add_s8(const nn_broadcast *p, const nn_add *q, const int8_t *a, const int8_t *b,
+                      int8_t *y)
+{
+    for (int32_t i = 0; i < p->size[0]; i++) {
+        for (int32_t j = 0; j < p->size[1]; j++) {
+            for (int32_t k = 0; k < p->size[2]; k++) {
+                const int8_t *const row_a =
+                    a + i * p->a_step[0] + j * p->a_step[1] + k * p->a_step[2];
+                const int8_t *const row_b =
+                    b + i * p->b_step[0] + j * p->b_step[1] + k * p->b_step[2];
+                for (int32_t l = 0; l < p->size[3]; l++) {
+                    const int32_t a_value = row_a[l * p->a_step[3]];
+                    const int32_t b_value = row_b[l * p->b_step[3]];
+                    const float sum = nn_fma_f32(
+                        (float)a_value, q->a_ratio,
+                        nn_fma_f32((float)b_value, q->b_ratio, q->fixed));
+                    *y++ = nn_quantize_s8(sum, 0, q->lo, q->hi);
+                }
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * y = a * b on int8, as ONNX Runtime's QLinearMul: y = rint((a - a_zp) * (b - b_zp) * ratio + y_zp),
+ * ratio = a_scale * b_scale / y_scale; each operation rounds to float32.
+ * y may be a or b where that input is not broadcast.
+ */
+#ifndef NN_MUL_S8_H
+#define NN_MUL_S8_H
+
+#include "nn_broadcast.h"
+
+typedef struct {
+    float ratio;
+    int32_t a_zp, b_zp, out_zp;
+    int32_t lo, hi;
+} nn_mul;
+
+NN_KERNEL void nn_mul_s8(const nn_broadcast *p, const nn_mul *q, const int8_t *a, const int8_t *b,
+                      int8_t *y)
+{
+    for (int32_t i = 0; i < p->size[0]; i++) {
+        for (int32_t j = 0; j < p->size[1]; j++) {
+            for (int32_t k = 0; k < p->size[2]; k++) {
+                const int8_t *const row_a =
+                    a + i * p->a_step[0] + j * p->a_step[1] + k * p->a_step[2];
+                const int8_t *const row_b =
+                    b + i * p->b_step[0] + j * p->b_step[1] + k * p->b_step[2];
+                for (int32_t l = 0; l < p->size[3]; l++) {
+                    const int32_t a_value = row_a[l * p->a_step[3]];
+                    const int32_t b_value = row_b[l * p->b_step[3]];
+                    const int32_t product = (a_value - q->a_zp) * (b_value - q->b_zp);
+                    const float scaled = (float)product * q->ratio + (float)q->out_zp;
+                    *y++ = nn_quantize_s8(scaled, 0, q->lo, q->hi);
+                }
+            }
+        }
+    }
+}
+
+#endif
