@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What ONNX Runtime computes, written down in numpy."""
