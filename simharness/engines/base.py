@@ -33,10 +33,11 @@ class Trace:
     """What one image did on a sequence of inputs.
 
     `outputs[i][j]` are the raw bytes of output j for input set i.
-    `profiles` has one entry per layer (named as `image.layers`) plus "(run)" for `NAME_run` itself, counted over
-    the *first* input set only; empty when the engine's fidelity is "functional" or "measured".
-    `instructions` is their sum; `cycles` only when the engine measures or times by itself.
-    `stack_bytes` is the high-water mark below the initial stack pointer during that call, None if unknown.
+    `profiles` has one entry per layer (named as `image.layers`) plus "(run)" for `NAME_run` itself,
+    counted over the *first* input set only; empty when the engine's fidelity is "functional" or
+    "measured". `instructions` is their sum; `cycles` only when the engine measures or times by
+    itself. `stack_bytes` is the high-water mark below the initial stack pointer during that call,
+    None if unknown.
     """
 
     outputs: tuple[tuple[bytes, ...], ...]
@@ -57,10 +58,8 @@ class Engine(Protocol):
         """None when this engine can run here."""
         ...
 
-    def run(
-        self, image: Image, inputs: Sequence[tuple[bytes, ...]], *, budget: int
-    ) -> Trace:
-        """Run the model once per input set. `budget` bounds instructions per call (FaultError beyond)."""
+    def run(self, image: Image, inputs: Sequence[tuple[bytes, ...]], *, budget: int) -> Trace:
+        """Run the model once per input set; FaultError beyond `budget` instructions per call."""
         ...
 
     def describe(self) -> EngineInfo: ...

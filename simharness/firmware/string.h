@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// What a freestanding program may use of string.h; memory.c defines it.
+#ifndef SIM_STRING_H
+#define SIM_STRING_H
+#include <stddef.h>
+void *memcpy(void *restrict to, const void *restrict from, size_t n);
+void *memmove(void *to, const void *from, size_t n);
+void *memset(void *to, int value, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+#endif

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+// A TCG plugin that counts executed blocks and edges of one call, by layer.
+//
+// Arguments: out=FILE start=ADDR stop=ADDR layers=FILE (one hexadecimal address a line, in layer order).
+// Counting begins when the block at `start` runs for the first time and ends for good when `stop` runs.
+// An edge belongs to the bucket of its source. Bucket 0 is the run itself; bucket k+1 opens when layer k is entered from bucket 0 and closes when the
+// block after its call runs. The result is text: "B bucket address bytes instructions count" and
+// "E bucket source target count", in no particular order.
+//
+// Debian ships no qemu-plugin.h, so the part of the ABI that is used is declared here by hand.
+#define _DEFAULT_SOURCE
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SIM_PLUGIN_VERSION
+#define SIM_PLUGIN_VERSION 1
+#endif
+#define EXPORT __attribute__((visibility("default")))
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+enum { CB_NO_REGS = 0 };
+
+extern void qemu_plugin_register_vcpu_tb_trans_cb(
+    uint64_t id, void (*callback)(uint64_t id, struct qemu_plugin_tb *tb));
+extern void qemu_plugin_register_vcpu_tb_exec_cb(
+    struct qemu_plugin_tb *tb, void (*callback)(unsigned vcpu, void *data), int flags, void *data);
+extern void qemu_plugin_register_atexit_cb(
+    uint64_t id, void (*callback)(uint64_t id, void *data), void *data);
+extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+
+EXPORT int qemu_plugin_version = SIM_PLUGIN_VERSION;
+
+struct edge {
+  struct edge *next;
+  struct block *target;
+  uint64_t count;
+};
+
+struct tally {
+  uint64_t count;
+  struct edge *edges;
+};
+
+struct block {
+  struct block *next;
+  uint32_t address, bytes, instructions;
+  unsigned layer;  // k + 1 when layer k starts here
+  struct tally *by_bucket;
+};
+
+enum { TABLE = 1 << 14 };
+static struct block *table[TABLE];
+static uint32_t *layers, n_layers;
+static uint32_t start_address, stop_address, return_address;
+static enum { WAITING, COUNTING, DONE } state;
+static unsigned bucket, previous_bucket;
+static struct block *previous;
+static const char *out_path;
+
+static void *allocate(size_t n, size_t size) {
+  void *p = calloc(n, size);
+  if (p == NULL) abort();
+  return p;
+}
+
+static struct block *block_of(uint32_t address, uint32_t bytes, uint32_t instructions) {
+  struct block **slot = &table[(address >> 1) % TABLE];
+  for (struct block *b = *slot; b != NULL; b = b->next) {
+    if (b->address == address && b->bytes == bytes) return b;
+  }
+  struct block *b = allocate(1, sizeof *b);
+  b->address = address;
+  b->bytes = bytes;
+  b->instructions = instructions;
+  b->by_bucket = allocate(n_layers + 1, sizeof *b->by_bucket);
+  for (unsigned k = 0; k < n_layers; k++) {
+    if (layers[k] == address) b->layer = k + 1;
+  }
+  b->next = *slot;
+  *slot = b;
+  return b;
+}
+
+static void count_edge(struct block *source, struct block *target) {
+  struct edge **head = &source->by_bucket[previous_bucket].edges;
+  for (struct edge *e = *head; e != NULL; e = e->next) {
+    if (e->target == target) {
+      e->count++;
+      return;
+    }
+  }
+  struct edge *e = allocate(1, sizeof *e);
+  e->target = target;
+  e->count = 1;
+  e->next = *head;
+  *head = e;
+}
+
+static void executed(unsigned vcpu, void *data) {
+  (void)vcpu;
+  struct block *b = data;
+  if (state == WAITING && b->address == start_address) {
+    state = COUNTING;
+    previous = NULL;
+    bucket = 0;
+  }
+  if (state != COUNTING) return;
+  if (b->address == stop_address) {
+    state = DONE;
+    return;
+  }
+  if (bucket == 0 && b->layer != 0 && previous != NULL) {
+    bucket = b->layer;
+    return_address = previous->address + previous->bytes;
+  } else if (bucket != 0 && b->address == return_address) {
+    bucket = 0;
+  }
+  b->by_bucket[bucket].count++;
+  if (previous != NULL) count_edge(previous, b);
+  previous = b;
+  previous_bucket = bucket;
+}
+
+static void translated(uint64_t id, struct qemu_plugin_tb *tb) {
+  (void)id;
+  const size_t n = qemu_plugin_tb_n_insns(tb);
+  uint32_t bytes = 0;
+  for (size_t i = 0; i < n; i++) {
+    bytes += (uint32_t)qemu_plugin_insn_size(qemu_plugin_tb_get_insn(tb, i));
+  }
+  struct block *b = block_of((uint32_t)qemu_plugin_tb_vaddr(tb), bytes, (uint32_t)n);
+  qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, CB_NO_REGS, b);
+}
+
+static void finished(uint64_t id, void *data) {
+  (void)id;
+  (void)data;
+  FILE *out = fopen(out_path, "w");
+  if (out == NULL) return;
+  for (unsigned i = 0; i < TABLE; i++) {
+    for (const struct block *b = table[i]; b != NULL; b = b->next) {
+      for (unsigned k = 0; k <= n_layers; k++) {
+        const struct tally *t = &b->by_bucket[k];
+        if (t->count != 0) {
+          fprintf(out, "B %u %" PRIx32 " %" PRIu32 " %" PRIu32 " %" PRIu64 "\n", k, b->address,
+                  b->bytes, b->instructions, t->count);
+        }
+        for (const struct edge *e = t->edges; e != NULL; e = e->next) {
+          fprintf(out, "E %u %" PRIx32 " %" PRIx32 " %" PRIu64 "\n", k, b->address,
+                  e->target->address, e->count);
+        }
+      }
+    }
+  }
+  fprintf(out, "%s\n", state == DONE ? "done" : "unfinished");
+  fclose(out);
+}
+
+static bool read_layers(const char *path) {
+  FILE *in = fopen(path, "r");
+  if (in == NULL) return false;
+  uint32_t address;
+  size_t room = 16;
+  layers = allocate(room, sizeof *layers);
+  while (fscanf(in, "%" SCNx32, &address) == 1) {
+    if (n_layers == room) {
+      room *= 2;
+      layers = realloc(layers, room * sizeof *layers);
+      if (layers == NULL) abort();
+    }
+    layers[n_layers++] = address;
+  }
+  fclose(in);
+  return true;
+}
+
+EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv) {
+  (void)info;
+  for (int i = 0; i < argc; i++) {
+    const char *value = strchr(argv[i], '=');
+    if (value == NULL) return 1;
+    value++;
+    if (strncmp(argv[i], "out=", 4) == 0) out_path = strdup(value);
+    if (strncmp(argv[i], "start=", 6) == 0) start_address = (uint32_t)strtoul(value, NULL, 16);
+    if (strncmp(argv[i], "stop=", 5) == 0) stop_address = (uint32_t)strtoul(value, NULL, 16);
+    if (strncmp(argv[i], "layers=", 7) == 0 && !read_layers(value)) return 1;
+  }
+  if (out_path == NULL || start_address == 0 || stop_address == 0 || layers == NULL) return 1;
+  qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+  qemu_plugin_register_atexit_cb(id, finished, NULL);
+  return 0;
+}
