@@ -1,1 +1,59 @@
 # SPDX-License-Identifier: MIT
+"""From the ONNX dialect to the lowered one, as a sequence of small pure passes.
+
+Each pass is a function from graph to graph that keeps every output bit; together they turn what
+exporters write into the lean graph that kernels exist for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from codegen.ir import Graph
+from codegen.passes.finish import (
+    copy_outputs,
+    name_outputs,
+    refuse_leftovers,
+    share_constants,
+    unique_names,
+)
+from codegen.passes.fold_constants import fold_constants
+from codegen.passes.fold_pad import fold_pad
+from codegen.passes.fuse_activation import fuse_activation
+from codegen.passes.integer import lower_integer
+from codegen.passes.layout import choose_layout
+from codegen.passes.make_signed import make_signed
+from codegen.passes.merge_dense import merge_dense
+from codegen.passes.move_quantize import move_quantize
+from codegen.passes.movement import lower_movement
+from codegen.passes.quantize import lower_quantize
+
+__all__ = ["PASSES", "lower"]
+
+Pass = Callable[[Graph], Graph]
+
+PASSES: Final[tuple[Pass, ...]] = (
+    fold_constants,
+    lower_movement,
+    make_signed,
+    lower_quantize,
+    merge_dense,
+    move_quantize,
+    lower_integer,
+    fold_pad,
+    choose_layout,
+    fuse_activation,
+    name_outputs,
+    copy_outputs,
+    share_constants,
+    unique_names,
+    refuse_leftovers,
+)
+
+
+def lower(graph: Graph) -> Graph:
+    """The lowered graph of an ONNX-dialect `graph`. Raises UnsupportedError with all problems found."""
+    for run in PASSES:
+        graph = run(graph)
+    return graph

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Lower every operator between Dequantize and Quantize to the integer operator ONNX Runtime fuses it to.
+
+An operator is matched at its Quantize: the value quantized must have no other reader, and each operand must
+come from a Dequantize or be a (dequantized) constant. What does not match stays in float, as in ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codegen.ir import I8, Graph, Node, OnnxOp
+from codegen.ops import AvgPoolS8, BinaryS8, Dequantize, LutS8, Quantize, SoftmaxS8
+from codegen.passes.attributes import integer, integers, real
+from codegen.passes.edit import Edit
+from codegen.passes.integer_linear import (
+    lower_conv,
+    lower_gemm,
+    lower_matmul,
+    lower_qlinear_conv,
+    lower_qlinear_matmul,
+)
+from codegen.passes.quants import clip_range, int8_source, per_tensor
+from codegen.passes.reductions import close_mean, open_mean
+from codegen.passes.rows import close_rows, open_rows
+from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
+
+
+def lower_integer(graph: Graph) -> Graph:
+    """Fuse Dequantize -> operator -> Quantize groups, and lower QLinearConv and QLinearMatMul."""
+    edit = Edit(graph)
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, OnnxOp) and op.type == "QLinearConv":
+            lower_qlinear_conv(edit, node, op)
+        elif isinstance(op, OnnxOp) and op.type == "QLinearMatMul":
+            lower_qlinear_matmul(edit, node, op)
+        elif not (isinstance(op, Quantize) and _fuse(edit, node, op)):
+            edit.keep(node)
+    return edit.done()
+
+
+def _fuse(edit: Edit, quantize: Node, to: Quantize) -> bool:
+    """Write the integer operator that ends in `quantize`; False when there is none."""
+    inner = edit.maker(quantize.inputs[0])
+    if inner is None:
+        return False
+    target = quantize.outputs[0]
+    if isinstance(inner.op, Dequantize):
+        from codegen import luts
+
+        table = luts.table("requantize", inner.op.scale, inner.op.zp, to.scale, to.zp)
+        _emit_lut(edit, "requantize", table, inner.inputs[0], target, quantize)
+        return True
+    if not isinstance(inner.op, OnnxOp) or not edit.only_use(quantize.inputs[0]):
+        return False
+    lower = _LOWER.get(inner.op.type)
+    return lower is not None and lower(edit, inner, inner.op, quantize, to)
+
+
+def _emit_lut(
+    edit: Edit, kind: str, table: I8, source: str, target: str, *origins: Node
+) -> None:
+    constant = edit.new_constant(f"{origins[0].name}.table", table)
+    edit.emit(LutS8(kind), [source, constant], [target], *origins)
+
+
+def _operand(edit: Edit, name: str) -> tuple[str, Dequantize] | None:
+    """As `int8_source`, but a dequantized constant will do as well."""
+    found = int8_source(edit, name)
+    maker = edit.maker(name)
+    if found is not None or maker is None or not isinstance(maker.op, OnnxOp):
+        return found
+    if maker.op.type != "DequantizeLinear":
+        return None
+    constant = edit.tensor(maker.inputs[0])
+    if constant.dtype != "int8" or constant.quant is None or not per_tensor(constant.quant):
+        return None
+    quant = constant.quant
+    return constant.name, Dequantize(float(quant.scale), int(quant.zero_point))
+
+
+def _binary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
+    operands = [_operand(edit, name) for name in node.inputs]
+    if operands[0] is None or operands[1] is None:
+        return False
+    (a, a_from), (b, b_from) = operands[0], operands[1]
+    kind = BinaryS8(
+        kind=op.type.lower(),  # type: ignore[arg-type]
+        a_scale=a_from.scale, a_zp=a_from.zp, b_scale=b_from.scale, b_zp=b_from.zp,
+        out_scale=to.scale, out_zp=to.zp,
+    )  # fmt: skip
+    edit.emit(kind, [a, b], quantize.outputs, node, quantize)
+    return True
+
+
+def _unary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
+    found = int8_source(edit, node.inputs[0])
+    if found is None:
+        return False
+    source, of = found
+    params: dict[str, float] = {}
+    if op.type == "LeakyRelu":
+        params = {"alpha": real(op, "alpha", 0.01)}
+    elif op.type == "HardSigmoid":
+        params = {"alpha": real(op, "alpha", 0.2), "beta": real(op, "beta", 0.5)}
+    elif op.type in ("Clip", "Relu"):
+        limits = clip_range(edit, node)
+        if limits is None:
+            return False
+        params = {"lo": limits[0], "hi": limits[1]}
+    from codegen import luts
+
+    kind = "clip" if op.type == "Relu" else op.type.lower()
+    table = luts.table(kind, of.scale, of.zp, to.scale, to.zp, **params)
+    _emit_lut(edit, kind, table, source, quantize.outputs[0], node, quantize)
+    return True
+
+
+def _pool(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
+    found = int8_source(edit, node.inputs[0])
+    shape = edit.tensor(node.inputs[0]).shape
+    if found is None or len(shape) not in (3, 4):
+        return False
+    source, of = found
+    whole = op.type == "GlobalAveragePool"
+    kernel = shape[2:] if whole else integers(op, "kernel_shape", ())
+    out_shape = edit.tensor(node.outputs[0]).shape
+    kind = AvgPoolS8(
+        window=window_of(OnnxOp("") if whole else op, spatial(shape), spatial(out_shape), kernel),
+        count_include_pad=bool(integer(op, "count_include_pad", 0)),
+        form="global" if whole else "window",
+        in_scale=of.scale, in_zp=of.zp, out_scale=to.scale, out_zp=to.zp,
+    )  # fmt: skip
+    inner = to_nhwc(edit, node, source)
+    result = from_nhwc(edit, node, quantize.outputs[0])
+    edit.emit(kind, [inner], [result], node, quantize)
+    close_nhwc(edit, node, result, quantize.outputs[0])
+    return True
+
+
+def _mean(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
+    found = int8_source(edit, node.inputs[0])
+    if found is None:
+        return False
+    source, of = found
+    mean = open_mean(edit, node, op, source)
+    if mean is None:
+        return False
+    kind = AvgPoolS8(
+        window=mean.window, count_include_pad=False, form="mean",
+        in_scale=of.scale, in_zp=of.zp, out_scale=to.scale, out_zp=to.zp,
+    )  # fmt: skip
+    result = edit.activation(f"{node.outputs[0]}.mean", mean.out_shape, "int8",
+                             edit.tensor(quantize.outputs[0]).quant)  # fmt: skip
+    edit.emit(kind, [mean.source], [result], node, quantize)
+    close_mean(edit, node, mean, result, quantize.outputs[0])
+    return True
+
+
+def _softmax(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
+    found = int8_source(edit, node.inputs[0])
+    if found is None:
+        return False
+    source, of = found
+    axis = integer(op, "axis", -1)
+    rows = open_rows(edit, node, source, axis)
+    shape = edit.tensor(rows).shape
+    result = edit.activation(f"{node.outputs[0]}.rows", shape, "int8",
+                             edit.tensor(quantize.outputs[0]).quant)  # fmt: skip
+    edit.emit(SoftmaxS8(of.scale, of.zp, to.scale, to.zp), [rows], [result], node, quantize)
+    close_rows(edit, node, result, quantize.outputs[0], axis)
+    return True
+
+
+_LOWER: dict[str, Callable[[Edit, Node, OnnxOp, Node, Quantize], bool]] = {
+    "Conv": lower_conv, "Gemm": lower_gemm, "MatMul": lower_matmul,
+    "Add": _binary, "Sub": _binary, "Mul": _binary,
+    "LeakyRelu": _unary, "HardSwish": _unary, "HardSigmoid": _unary, "Sigmoid": _unary,
+    "Tanh": _unary, "Relu": _unary, "Clip": _unary,
+    "AveragePool": _pool, "GlobalAveragePool": _pool, "ReduceMean": _mean, "Softmax": _softmax,
+}  # fmt: skip

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Arithmetic on quantization parameters that several passes share, in ONNX Runtime's float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen.ir import I8, Array, F32, Node, OnnxOp, Quant, Tensor
+from codegen.ops import Dequantize
+from codegen.passes.edit import Edit
+
+
+def quantized(values: Array | float, scale: float, zero_point: int) -> I8:
+    """QuantizeLinear to int8: divide in float32, round half to even, add, saturate."""
+    with np.errstate(over="ignore"):
+        real = np.asarray(values, np.float32) / np.float32(scale)
+    return np.clip(np.rint(real) + np.float32(zero_point), -128, 127).astype(np.int8)
+
+
+def dequantized(tensor: Tensor) -> F32:
+    """The real value of a quantized constant."""
+    assert tensor.data is not None and tensor.quant is not None
+    quant = tensor.quant
+    shape = [1] * tensor.data.ndim
+    if quant.axis is not None:
+        shape[quant.axis] = -1
+    offset = tensor.data.astype(np.int32) - quant.zero_point.reshape(shape)
+    return offset.astype(np.float32) * quant.scale.reshape(shape)
+
+
+def literal(edit: Edit, name: str) -> Tensor | None:
+    """The constant behind `name`: a plain one, or the quantized one below its DequantizeLinear."""
+    if not name:
+        return None
+    maker = edit.maker(name)
+    if maker is not None and isinstance(maker.op, OnnxOp) and maker.op.type == "DequantizeLinear":
+        return edit.tensor(maker.inputs[0])
+    tensor = edit.tensor(name)
+    return tensor if tensor.data is not None else None
+
+
+def real_literal(edit: Edit, name: str) -> F32 | None:
+    """The float32 value of the constant behind `name`, if it is one."""
+    tensor = literal(edit, name)
+    if tensor is None or tensor.data is None:
+        return None
+    return dequantized(tensor) if tensor.quant is not None else tensor.data.astype(np.float32)
+
+
+def clip_range(edit: Edit, node: Node) -> tuple[float, float] | None:
+    """The range of a Relu or of a Clip with constant limits, else None."""
+    if not isinstance(node.op, OnnxOp) or node.op.type not in ("Relu", "Clip"):
+        return None
+    if node.op.type == "Relu":
+        return 0.0, float("inf")
+    limits = [-float("inf"), float("inf")]
+    for index, name in enumerate(node.inputs[1:3]):
+        if name:
+            value = real_literal(edit, name)
+            if value is None:
+                return None
+            limits[index] = float(value.reshape(-1)[0])
+    return limits[0], limits[1]
+
+
+def per_tensor(quant: Quant | None) -> bool:
+    return quant is not None and quant.axis is None
+
+
+def int8_source(edit: Edit, name: str) -> tuple[str, Dequantize] | None:
+    """The int8 tensor and parameters behind a float operand that comes from a Dequantize."""
+    maker = edit.maker(name)
+    if maker is None or not isinstance(maker.op, Dequantize):
+        return None
+    return maker.inputs[0], maker.op
