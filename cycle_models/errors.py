@@ -5,4 +5,6 @@ from __future__ import annotations
 
 
 class MachineError(Exception):
-    """A machine file or a measurement file is wrong: the message names file, line or key, and remedy."""
+    """A machine file or a measurement file is wrong: the message names file, line or key, and
+    remedy.
+    """

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class Block:
     """A run of instructions entered at `address`; `size_bytes` long; executed `count` times.
 
-    Emulators split blocks at page ends, IT blocks and self-loops: a block is a fact of the run, not of the CFG.
+    Emulators split blocks at page ends, IT blocks and self-loops: a block is a fact of the run,
+    not of the CFG.
     """
 
     address: int
@@ -21,7 +22,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Control went from the block entered at `source` to the block entered at `target`, `count` times."""
+    """Control went from the block entered at `source` to the block entered at `target`, `count`
+    times.
+    """
 
     source: int
     target: int

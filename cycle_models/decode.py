@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: MIT
+"""Thumb instructions as timing models see them: class, operands, size, memory access. Decoded
+once per address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import capstone  # type: ignore[import-untyped]
+from capstone import arm  # type: ignore[import-untyped]
+
+from cycle_models.profile import CodeImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NO_REGISTERS: frozenset[str] = frozenset()
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of `text` as a set."""
+    return frozenset(text.split())
+
+
+_SHIFTS = frozenset({"lsl", "lsr", "asr", "ror", "rrx"})
+_COMPARE = frozenset({"cmp", "cmn", "tst", "teq"})
+_BITFIELD = words("bfi bfc ubfx sbfx clz rbit rev rev16 revsh")
+_EXTEND = words("sxtb sxth uxtb uxth sxtb16 uxtb16")
+_EXTEND_ADD = words("sxtab sxtah uxtab uxtah sxtab16 uxtab16")
+_SATURATE = words("ssat usat ssat16 usat16 qadd qsub qdadd qdsub usad8 usada8")
+_MULTIPLY = words(
+    "mul smulbb smulbt smultb smultt smulwb smulwt smuad smuadx smusd smusdx smmul smmulr"
+)
+_ACCUMULATE = words(
+    "mla mls smlabb smlabt smlatb smlatt smlawb smlawt smlad smladx smlsd smlsdx "
+    "smmla smmlar smmls smmlsr"
+)
+_LONG = words("umull smull")
+_LONG_ACCUMULATE = words(
+    "umlal smlal umaal smlalbb smlalbt smlaltb smlaltt smlald smlaldx smlsld smlsldx"
+)
+_FP_MAC = words("vfma vfms vfnma vfnms vmla vmls vnmla vnmls")
+_FP_CONVERT = words(
+    "vcvt vcvtb vcvtt vcvtr vcvta vcvtn vcvtp vcvtm vrinta vrintn vrintp vrintm vrintz vrintr vrintx"
+)
+_LOAD = {"ldr": 4, "ldrb": 1, "ldrsb": 1, "ldrh": 2, "ldrsh": 2, "ldrt": 4, "ldrbt": 1, "ldrht": 2,
+         "ldrex": 4, "ldrexb": 1, "ldrexh": 2, "lda": 4, "ldab": 1, "ldah": 2}  # fmt: skip
+_STORE = {"str": 4, "strb": 1, "strh": 2, "strt": 4, "strbt": 1, "strht": 2,
+          "stl": 4, "stlb": 1, "stlh": 2}  # fmt: skip
+_STORE_EXCLUSIVE = {"strex": 4, "strexb": 1, "strexh": 2}
+_LOAD_MULTIPLE = words("ldm ldmdb ldmia pop vldmia vldmdb vpop fldmdbx fldmiax")
+_STORE_MULTIPLE = words("stm stmdb stmia push vstmia vstmdb vpush fstmdbx fstmiax")
+_BARRIER = frozenset({"dsb", "dmb", "isb"})
+_BRANCHES = words("branch compare_branch call indirect table")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One decoded instruction.
+
+    `kind` is its timing class:
+    alu, shift, multiply, accumulate, long_multiply, long_accumulate, divide, bitfield, extend,
+    extend_add, saturate, simd, load, store, load_double, store_double, load_multiple,
+    store_multiple, branch, compare_branch, call, indirect, table, it, nop, barrier, system,
+    fp_add, fp_multiply, fp_mac, fp_divide, fp_root, fp_compare, fp_convert, fp_move, fp_constant,
+    fp_to_core, core_to_fp, fp_status, preload, other.
+
+    `early` are source registers consumed a stage before the others (inline shifts, extracted
+    fields); `address` those that form an address; `data` those that a store writes; `accumulator`
+    the addend of a MAC. `target` is the static branch target or None. `transfers` counts 32-bit
+    registers moved by a multiple. `displacement` is the immediate offset of a memory access (the
+    post-index counts as 0).
+    """
+
+    address_of: int
+    size: int
+    kind: str
+    name: str
+    text: str
+    reads: frozenset[str]
+    writes: frozenset[str]
+    address: frozenset[str]
+    data: frozenset[str]
+    early: frozenset[str]
+    accumulator: frozenset[str]
+    base: str
+    indexed: bool
+    writeback: bool
+    displacement: int
+    access_bytes: int
+    transfers: int
+    conditional: bool
+    writes_pc: bool
+    target: int | None
+    sets_flags: bool
+    reads_flags: bool
+    shifted_operand: bool
+    fp: bool
+    double: bool
+
+    @property
+    def end(self) -> int:
+        return self.address_of + self.size
+
+    @property
+    def wide_unaligned(self) -> bool:
+        """A 32-bit encoding that crosses a word boundary."""
+        return self.size == 4 and self.address_of % 4 == 2
+
+    @property
+    def literal(self) -> bool:
+        """A load from the code stream, addressed by the program counter."""
+        return self.base == "pc" and self.kind in ("load", "load_double")
+
+    @property
+    def is_branch(self) -> bool:
+        return self.writes_pc or self.kind in _BRANCHES
+
+
+class Decoder:
+    """Decodes blocks of one image, each address once. Holds the capstone handle and the memo."""
+
+    def __init__(self, code: CodeImage) -> None:
+        self._code = code
+        self._blocks: dict[tuple[int, int], tuple[Instruction, ...]] = {}
+
+    def block(self, address: int, size: int) -> tuple[Instruction, ...]:
+        """The instructions of the block at `address`. Raises KeyError when no segment holds it."""
+        key = (address, size)
+        if key not in self._blocks:
+            self._blocks[key] = tuple(_decode(self._code.read(address, size), address))
+        return self._blocks[key]
+
+
+@cache
+def _capstone() -> capstone.Cs:
+    mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
+    engine = capstone.Cs(capstone.CS_ARCH_ARM, mode)
+    engine.detail = True
+    return engine
+
+
+def _decode(data: bytes, address: int) -> Iterator[Instruction]:
+    at = 0
+    while at < len(data):
+        for raw in _capstone().disasm(data[at:], address + at):
+            yield _instruction(raw)
+            at += raw.size
+        if at < len(data):  # capstone does not know the encoding: keep the length right and go on
+            size = 4 if data[at + 1] >> 3 in (0x1D, 0x1E, 0x1F) else 2
+            yield _unknown(address + at, min(size, len(data) - at))
+            at += size
+
+
+def _unknown(address: int, size: int) -> Instruction:
+    n = NO_REGISTERS
+    return Instruction(
+        address, size, "other", "?", "?", n, n, n, n, n, n, "", False, False, 0, 0, 0,
+        False, False, None, False, False, False, False, False,
+    )  # fmt: skip
+
+
+def _instruction(raw: capstone.CsInsn) -> Instruction:
+    name = str(raw.insn_name())
+    mnemonic = str(raw.mnemonic)
+    if name == "hint":
+        name = mnemonic.removesuffix(".w")
+    kind = _kind(raw, name, mnemonic)
+    registers = [
+        (_expand(raw.reg_name(o.reg)), o) for o in raw.operands if o.type == arm.ARM_OP_REG
+    ]
+    memory = next((o.mem for o in raw.operands if o.type == arm.ARM_OP_MEM), None)
+    immediates = [o.imm for o in raw.operands if o.type == arm.ARM_OP_IMM]
+    shifted = any(o.shift.type != 0 for _, o in registers) and kind != "shift"
+    conditional = raw.cc not in (arm.ARM_CC_AL, arm.ARM_CC_INVALID) and kind not in ("branch", "it")
+
+    reads: set[str] = set()
+    writes: set[str] = set()
+    early: set[str] = set()
+    address: set[str] = set()
+    data: set[str] = set()
+    accumulator: set[str] = set()
+    base, indexed, displacement = "", False, 0
+    if memory is not None:
+        base = raw.reg_name(memory.base) or ""
+        address |= {base} if base else set()
+        if memory.index:
+            address.add(raw.reg_name(memory.index))
+            indexed = True
+        displacement = memory.disp
+    transfers = 0
+    if kind in ("load_multiple", "store_multiple"):
+        transfers = _multiple(raw, name, kind, registers, reads, writes, address, data)
+        base = next(iter(address), "")
+    elif kind in ("store", "store_double") and name not in _STORE_EXCLUSIVE:
+        for names, _ in registers:
+            data |= names
+    else:
+        _roles(raw, name, kind, registers, reads, writes, early, accumulator)
+        if name in _STORE_EXCLUSIVE and len(registers) > 1:
+            data |= registers[1][0]
+    reads |= address | data
+    writeback = bool(raw.writeback) or name in ("push", "pop", "vpush", "vpop")
+    if writeback and base:
+        writes.add(base)
+    if kind in ("load_double", "store_double"):
+        transfers = 2
+    pc = "pc" in writes
+    writes.discard("pc")
+    target = immediates[-1] if kind in ("branch", "compare_branch", "call") and immediates else None
+    if kind == "call":
+        writes.add("lr")
+    access = _access_bytes(name, kind)
+    if name in ("vldr", "vstr") and len(registers[0][0]) == 2:
+        access, transfers = 8, 2
+    fp = name.startswith(("v", "f")) and kind.startswith(("fp", "core", "load", "store"))
+    sets_flags = bool(raw.update_flags) and kind != "simd"
+    reads_flags = conditional or (kind == "branch" and raw.cc != arm.ARM_CC_AL) or name in (
+        "adc", "sbc", "rsc", "rrx", "sel")  # fmt: skip
+    return Instruction(
+        address_of=int(raw.address),
+        size=int(raw.size),
+        kind=kind,
+        name=name,
+        text=f"{mnemonic} {raw.op_str}".strip(),
+        reads=frozenset(reads - {"pc"}),
+        writes=frozenset(writes),
+        address=frozenset(address - {"pc"}),
+        data=frozenset(data),
+        early=frozenset(early - {"pc"}),
+        accumulator=frozenset(accumulator),
+        base=base,
+        indexed=indexed,
+        writeback=writeback,
+        displacement=displacement,
+        access_bytes=access,
+        transfers=transfers,
+        conditional=conditional,
+        writes_pc=pc or kind in ("branch", "call", "indirect", "table", "compare_branch"),
+        target=target,
+        sets_flags=sets_flags,
+        reads_flags=reads_flags,
+        shifted_operand=shifted or (mnemonic != "movw" and _shifted_constant(kind, immediates)),
+        fp=fp,
+        double=".f64" in mnemonic or (access == 8 and fp),
+    )
+
+
+def _kind(raw: capstone.CsInsn, name: str, mnemonic: str) -> str:
+    for group, kind in _GROUPS:
+        if name in group:
+            return kind
+    if name in ("add", "sub", "mov") and raw.operands and raw.operands[0].type == arm.ARM_OP_REG:
+        return "indirect" if raw.reg_name(raw.operands[0].reg) == "pc" else "alu"
+    if name in ("vldr", "vstr"):
+        return "load" if name == "vldr" else "store"
+    if name in ("vmov", "fconsts", "fconstd"):
+        return _fp_move(raw)
+    if name in ("vmrs", "vmsr", "fmstat", "fmxr", "fmrx"):
+        return "fp_status"
+    if name.startswith("vsel") or name in ("vmaxnm", "vminnm"):
+        return "fp_add"
+    if mnemonic.startswith(("sadd", "uadd", "ssub", "usub", "qadd", "qsub", "uqadd", "uqsub", "shadd",
+                            "uhadd", "shsub", "uhsub", "sasx", "ssax", "uasx", "usax", "qasx", "qsax",
+                            "uqasx", "uqsax", "shasx", "shsax", "uhasx", "uhsax")):  # fmt: skip
+        return "simd"
+    return "alu" if name in _ALU else "other"
+
+
+_ALU = words("add sub rsb adc sbc and orr eor bic orn mvn mov movt adr neg addw subw movw")
+_GROUPS: tuple[tuple[frozenset[str] | dict[str, int], str], ...] = (
+    (_SHIFTS, "shift"),
+    (_COMPARE, "alu"),
+    (_BITFIELD, "bitfield"),
+    (_EXTEND, "extend"),
+    (_EXTEND_ADD, "extend_add"),
+    (_SATURATE, "saturate"),
+    (_MULTIPLY, "multiply"),
+    (_ACCUMULATE, "accumulate"),
+    (_LONG, "long_multiply"),
+    (_LONG_ACCUMULATE, "long_accumulate"),
+    (frozenset({"sdiv", "udiv"}), "divide"),
+    (frozenset({"pkhbt", "pkhtb", "sel"}), "simd"),
+    (_LOAD, "load"),
+    (_STORE, "store"),
+    (_STORE_EXCLUSIVE, "store"),
+    (frozenset({"ldrd"}), "load_double"),
+    (frozenset({"strd"}), "store_double"),
+    (_LOAD_MULTIPLE, "load_multiple"),
+    (_STORE_MULTIPLE, "store_multiple"),
+    (frozenset({"b"}), "branch"),
+    (frozenset({"cbz", "cbnz"}), "compare_branch"),
+    (frozenset({"bl"}), "call"),
+    (frozenset({"bx", "blx", "bxns", "blxns"}), "indirect"),
+    (frozenset({"tbb", "tbh"}), "table"),
+    (frozenset({"it"}), "it"),
+    (frozenset({"nop", "yield"}), "nop"),
+    (_BARRIER, "barrier"),
+    (frozenset({"mrs", "msr", "cps", "svc", "bkpt", "wfi", "wfe", "sev", "udf"}), "system"),
+    (frozenset({"pld", "pldw", "pli"}), "preload"),
+    (frozenset({"vadd", "vsub", "vabs", "vneg"}), "fp_add"),
+    (frozenset({"vmul", "vnmul"}), "fp_multiply"),
+    (_FP_MAC, "fp_mac"),
+    (frozenset({"vdiv"}), "fp_divide"),
+    (frozenset({"vsqrt"}), "fp_root"),
+    (frozenset({"vcmp", "vcmpe"}), "fp_compare"),
+    (_FP_CONVERT, "fp_convert"),
+)
+
+
+def _fp_move(raw: capstone.CsInsn) -> str:
+    names = [raw.reg_name(o.reg) for o in raw.operands if o.type == arm.ARM_OP_REG]
+    core = [n[0] not in "sd" or n == "sp" for n in names]
+    if len(names) == 1:
+        return "fp_constant"
+    if core[0]:
+        return "fp_to_core"
+    return "core_to_fp" if any(core) else "fp_move"
+
+
+def _expand(name: str) -> frozenset[str]:
+    """The 32-bit registers that a register name covers."""
+    if name[0] == "d" and name[1:].isdigit():
+        n = int(name[1:])
+        return frozenset({f"s{2 * n}", f"s{2 * n + 1}"})
+    return frozenset({name})
+
+
+_Registers = list[tuple[frozenset[str], arm.ArmOp]]
+
+
+def _multiple(
+    raw: capstone.CsInsn,
+    name: str,
+    kind: str,
+    registers: _Registers,
+    reads: set[str],
+    writes: set[str],
+    address: set[str],
+    data: set[str],
+) -> int:
+    listed = registers
+    if name in ("push", "pop", "vpush", "vpop"):
+        address.add("sp")
+    else:
+        address |= registers[0][0]
+        listed = registers[1:]
+    moved: set[str] = set()
+    for names, _ in listed:
+        moved |= names
+    (writes if kind == "load_multiple" else data).update(moved)
+    return len(moved)
+
+
+def _roles(
+    raw: capstone.CsInsn,
+    name: str,
+    kind: str,
+    registers: _Registers,
+    reads: set[str],
+    writes: set[str],
+    early: set[str],
+    accumulator: set[str],
+) -> None:
+    """Sort register operands into destinations and sources; capstone's own access flags have
+    gaps.
+    """
+    two = kind in ("long_multiply", "long_accumulate", "load_double")
+    to_core = kind == "fp_to_core" and len(registers) == 3
+    first = 2 if two or to_core else 1
+    if kind == "core_to_fp" and len(registers) == 4:  # two single registers from two core registers
+        first = 2
+    if name in _COMPARE or kind in ("fp_compare", "compare_branch", "branch", "indirect", "table", "preload",
+                                    "call", "system", "fp_status", "barrier"):  # fmt: skip
+        first = 0
+    if kind == "indirect" and name in ("add", "sub", "mov"):
+        first = 1
+    for i, (names, operand) in enumerate(registers):
+        if i < first:
+            writes |= names
+            if (
+                operand.access == 3
+                or name in ("movt", "bfi", "bfc")
+                or kind in ("fp_mac", "long_accumulate")
+            ):
+                reads |= names
+        else:
+            reads |= names
+            if operand.shift.type != 0 and kind not in ("shift",):
+                early |= names
+    if kind == "accumulate" and len(registers) == 4:
+        accumulator |= registers[3][0]
+    elif kind in ("long_accumulate", "fp_mac"):
+        for names, _ in registers[:first]:
+            accumulator |= names
+    elif kind == "extend_add" and len(registers) == 3:
+        accumulator |= registers[1][0]
+        early |= registers[2][0]
+    elif name in ("ubfx", "sbfx", "rbit", "rev", "rev16", "revsh", "bfi") and len(registers) > 1:
+        early |= registers[1][0]
+    elif name in ("pkhbt", "pkhtb") and len(registers) == 3:
+        early |= registers[2][0]
+        if name == "pkhtb":
+            early |= registers[1][0]
+    if kind == "fp_status" and any("apsr_nzcv" in names for names, _ in registers):
+        reads.clear()
+    reads -= {"apsr_nzcv", "fpscr"}
+
+
+def _shifted_constant(kind: str, immediates: list[int]) -> bool:
+    """Whether the last immediate of a data-processing instruction is an 8-bit value shifted left."""
+    if kind != "alu" or not immediates:
+        return False
+    value = immediates[-1] & 0xFFFFFFFF
+    if value <= 0xFFF:
+        return False
+    low, high = value & 0xFF, value >> 8 & 0xFF
+    pattern = value in (low | low << 16, high << 8 | high << 24, low * 0x01010101)
+    return not pattern and value <= 0xFFFFFFFF and (value >> (_trailing_zeros(value))) <= 0xFF
+
+
+def _trailing_zeros(value: int) -> int:
+    return (value & -value).bit_length() - 1
+
+
+def _access_bytes(name: str, kind: str) -> int:
+    if name in _LOAD:
+        return _LOAD[name]
+    if name in _STORE:
+        return _STORE[name]
+    if name in _STORE_EXCLUSIVE:
+        return _STORE_EXCLUSIVE[name]
+    if kind in ("load_double", "store_double"):
+        return 8
+    if kind in ("load", "store", "load_multiple", "store_multiple"):
+        return 4
+    return 0
