@@ -18,6 +18,8 @@ from codegen.passes.finish import (
     share_constants,
     unique_names,
 )
+from codegen.passes.floats import lower_floats
+from codegen.passes.fold_batchnorm import fold_batchnorm
 from codegen.passes.fold_constants import fold_constants
 from codegen.passes.fold_pad import fold_pad
 from codegen.passes.fuse_activation import fuse_activation
@@ -39,8 +41,10 @@ PASSES: Final[tuple[Pass, ...]] = (
     make_signed,
     lower_quantize,
     merge_dense,
+    fold_batchnorm,
     move_quantize,
     lower_integer,
+    lower_floats,
     fold_pad,
     choose_layout,
     fuse_activation,

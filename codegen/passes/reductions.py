@@ -10,26 +10,41 @@ from codegen.ir import Node, OnnxOp
 from codegen.ops import Transpose, View, Window
 from codegen.passes.attributes import integer, integers
 from codegen.passes.edit import Edit
+from codegen.passes.windows import spatial, to_nhwc
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean opened as pooling: `source` is [N, H, W, C] and the pooled `out_shape` is [N, 1, 1, C]."""
+    """A mean opened as pooling: `source` and the pooled `out_shape` are [N, H, W, C].
+
+    `spatial` says that these are the tensor's own axes, channels last; else the result is in order as it is.
+    """
 
     source: str
     window: Window
     out_shape: tuple[int, int, int, int]
+    spatial: bool
 
 
 def open_mean(edit: Edit, node: Node, op: OnnxOp, name: str) -> Mean | None:
     """Bring `name` into the frame, or None after a refusal."""
-    tensor = edit.tensor(name)
-    rank = len(tensor.shape)
-    axes = _axes(edit, node, op, rank)
+    shape = edit.tensor(name).shape
+    axes = _axes(edit, node, op, len(shape))
     if axes is None:
         return None
-    kept = [a for a in range(rank) if a not in axes]
-    # A leading kept axis is the batch and stays in front; other kept axes become channels.
+    if len(shape) in (3, 4) and set(axes) <= {2, 3}:
+        height, width = spatial(shape)
+        over_h = height if len(shape) == 4 and 2 in axes else 1
+        over_w = width if len(shape) - 1 in axes else 1
+        out_shape = (shape[0], height // over_h, width // over_w, shape[1])
+        return Mean(to_nhwc(edit, node, name), Window((over_h, over_w)), out_shape, True)
+    return _open_any(edit, node, name, axes)
+
+
+def _open_any(edit: Edit, node: Node, name: str, axes: list[int]) -> Mean:
+    """Any axes: a leading kept axis is the batch, all other kept ones become channels."""
+    tensor = edit.tensor(name)
+    kept = [a for a in range(len(tensor.shape)) if a not in axes]
     lead = [0] if kept[:1] == [0] else []
     tail = kept[len(lead) :]
     perm = (*lead, *axes, *tail)
@@ -37,16 +52,14 @@ def open_mean(edit: Edit, node: Node, op: OnnxOp, name: str) -> Mean | None:
         f"{name}.mean", [tensor.shape[p] for p in perm], tensor.dtype, tensor.quant
     )
     edit.emit(Transpose(perm), [name], [moved], node, name=f"{node.name}.last")
-    sizes = [tensor.shape[a] for a in axes]
-    height = prod(sizes[:-1])
-    width = sizes[-1] if sizes else 1
-    batch = prod(tensor.shape[a] for a in lead)
-    channels = prod(tensor.shape[a] for a in tail)
+    height = prod(tensor.shape[a] for a in axes[:-1])
+    width = prod(tensor.shape[a] for a in axes[-1:])
+    batch, channels = (prod(tensor.shape[a] for a in group) for group in (lead, tail))
     framed = edit.activation(
         f"{name}.nhwc", (batch, height, width, channels), tensor.dtype, tensor.quant
     )
     edit.emit(View(), [moved], [framed], node, name=f"{node.name}.nhwc")
-    return Mean(framed, Window((height, width)), (batch, 1, 1, channels))
+    return Mean(framed, Window((height, width)), (batch, 1, 1, channels), False)
 
 
 def _axes(edit: Edit, node: Node, op: OnnxOp, rank: int) -> list[int] | None:
@@ -64,5 +77,11 @@ def _axes(edit: Edit, node: Node, op: OnnxOp, rank: int) -> list[int] | None:
 
 
 def close_mean(edit: Edit, node: Node, mean: Mean, result: str, name: str) -> None:
-    """Write `name` from the pooled `result`: the kept axes are in their own order already."""
+    """Write the ONNX result `name`, whatever its keepdims, from the pooled `result`."""
+    if mean.spatial:
+        n, h, w, c = mean.out_shape
+        tensor = edit.tensor(result)
+        turned = edit.activation(f"{name}.nchw", (n, c, h, w), tensor.dtype, tensor.quant)
+        edit.emit(Transpose((0, 3, 1, 2)), [result], [turned], node, name=f"{node.name}.nchw")
+        result = turned
     edit.emit(View(), [result], [name], node, name=f"{node.name}.shape")
