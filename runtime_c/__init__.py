@@ -15,7 +15,7 @@ def kernel_dir() -> Path:
 
 
 def read_header(name: str) -> str:
-    """The text of a kernel header such as `nn_conv2d_s8.h`; FileNotFoundError when there is none."""
+    """The text of a header such as `nn_conv2d_s8.h`; FileNotFoundError when there is none."""
     if Path(name).name != name:
         raise FileNotFoundError(f"{name} is not the name of a kernel header")
     return (kernel_dir() / name).read_text(encoding="utf-8")

@@ -119,9 +119,9 @@ NN_INLINE int32_t nn_rint_f32(float value)
     __asm__("vcvtr.s32.f32 %0, %1" : "=t"(integer) : "t"(value));
     return (int32_t)nn_bits_of_f32(integer);
 #else
-    /* 1.5 * 2^23: a float in [2^23, 2^24) has no fraction, so that the addition rounds. */
+    /* 1.5 * 2^23: floats in [2^23, 2^24] have no fraction, so that the addition rounds. */
     const float magic = 12582912.0f;
-    value = nn_clamp_f32(value, -4194304.0f, 4194303.0f);
+    value = nn_clamp_f32(value, -4194304.0f, 4194304.0f);
     return (int32_t)nn_bits_of_f32(value + magic) - (int32_t)0x4B400000;
 #endif
 }

@@ -99,17 +99,18 @@ NN_INLINE uint32_t nn_mul_high24(uint32_t a, uint32_t mant)
 NN_INLINE int32_t nn_rint_scaled(int32_t acc, float multiplier)
 {
     const uint32_t bits = nn_bits_of_f32(multiplier);
-    const uint32_t mant = (bits & 0x7FFFFFu) | 0x800000u;
-    const uint32_t s = 126u - (bits >> 23);
+    const uint32_t exponent = bits >> 23;
     const uint32_t sign = (uint32_t)(acc >> 31); /* 0 or all ones */
     const uint32_t a = ((uint32_t)acc ^ sign) - sign;
     uint32_t rounded;
 
-    if (a < 0x1000000u && s - 3u <= 28u) {
-        const uint32_t unit = 1u << s;
-        const uint32_t sum = nn_mul_high24(a, mant) + (unit >> 1);
-        rounded = sum >> s;
-        if (((sum + 2u) & (unit - 1u)) <= 2u) { /* too near a tie to know */
+    if (a < 0x1000000u && exponent - 95u <= 28u) {
+        /* From P's upper part, or one less: where does x + 1/2 lie, and does the doubt matter? */
+        const uint32_t s = 126u - exponent;
+        const uint32_t mant = (bits & 0x7FFFFFu) | 0x800000u;
+        const uint32_t least = nn_mul_high24(a, mant) + (1u << (s - 1u)) - 1u;
+        rounded = least >> s;
+        if (rounded != (least + 3u) >> s) {
             rounded = nn_rint_scaled_slow(a, bits);
         }
     } else {
