@@ -89,6 +89,8 @@ def _nodes(model: onnx.ModelProto) -> list[Node]:
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         if proto.op_type == "Constant" and not domain:
             continue
+        if not proto.output or not proto.output[0]:
+            raise ModelError(Problem("its first output has no name", f"node {proto.name!r}"))
         base = proto.name or f"{proto.op_type}_{index}"
         name, suffix = base, 1
         while name in taken:
@@ -225,7 +227,7 @@ def _tensors(
         name: Tensor(name, data.shape, _dtype_of(data), np.ascontiguousarray(data).reshape(data.shape))
         for name, data in constants.items()
     }
-    inferred = _infer(model, constants, where)
+    inferred = _infer(model, constants, nodes, where)
     problems: list[Problem] = []
     wanted = [value.name for value in model.graph.input if value.name not in constants]
     wanted += [name for node in nodes for name in node.outputs if name]
@@ -264,9 +266,17 @@ def _dtype_of(data: Array) -> DType:
 
 
 def _infer(
-    model: onnx.ModelProto, constants: Mapping[str, Array], where: str
+    model: onnx.ModelProto, constants: Mapping[str, Array], nodes: tuple[Node, ...], where: str
 ) -> dict[str, onnx.ValueInfoProto]:
-    """Shapes of all values as ONNX infers them; a contradiction is a ModelError."""
+    """Shapes of all values as ONNX infers them; a contradiction is a ModelError.
+
+    Inference wants the nodes sorted, and constants that may be shapes inside the file.
+    """
+    place = {node.outputs[0]: index for index, node in enumerate(nodes)}
+    protos = sorted(model.graph.node, key=lambda p: place.get(p.output[0], -1) if p.output else -1)
+    copies = [onnx.NodeProto.FromString(proto.SerializeToString()) for proto in protos]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
     small = [
         (index, tensor.name)
         for index, tensor in enumerate(model.graph.initializer)
