@@ -30,6 +30,7 @@ time.
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ from simharness.engines.unicorn_cpu import Bytes, Cpu
 from simharness.errors import FaultError, UsageError
 from simharness.image import Image, Memory
 from simharness.toolchain import ROOMY
-from simharness.toolchain.layout import ChipMemory
+from simharness.toolchain.layout import ChipLike
 
 BUDGET = 100_000_000
 """Instructions per call, unless told otherwise."""
@@ -64,6 +65,7 @@ BUDGET = 100_000_000
 RED_ZONE_BYTES = 32
 _ZONE = bytes([0xB7]) * RED_ZONE_BYTES
 _MAX_FLOATS = 16
+_INCLUDE = re.compile(r'^\s*#\s*include\s*"([A-Za-z0-9_.]+)"', re.MULTILINE)
 
 Argument = int | float | bytes | np.generic | np.ndarray[Any, Any]
 Result = Literal["int", "uint", "float"] | None
@@ -90,7 +92,7 @@ class Machine:
         toolchain: str = "auto",
         optimize: Optimize = "speed",
         defines: Iterable[str] = (),
-        memories: Iterable[ChipMemory | Memory] = ROOMY,
+        chip: ChipLike | Iterable[Memory] = ROOMY,
         stack_bytes: int = 64 * 1024,
         budget: int = BUDGET,
         pure_python: bool = False,
@@ -104,7 +106,7 @@ class Machine:
             self.image = program
         else:
             built = toolchains.build(
-                {**kernel_headers(), **program}, core, memories, toolchain=toolchain,
+                {**kernel_headers(program), **program}, core, chip, toolchain=toolchain,
                 optimize=optimize, defines=tuple(defines), stack_bytes=stack_bytes, keep_all=True,
             )  # fmt: skip
             self.image = built.image
@@ -320,10 +322,17 @@ class _Registers:
         return self._word.value
 
 
-def kernel_headers() -> dict[str, str]:
-    """The headers of `runtime_c/kernels` by the name that an #include uses."""
+def kernel_headers(sources: Mapping[str, str]) -> dict[str, str]:
+    """Those headers of `runtime_c/kernels` that `sources` include, directly or not, by name."""
     folder = Path(runtime_c.__file__).parent / "kernels"
-    return {p.name: p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.h"))}
+    found: dict[str, str] = {}
+    texts = list(sources.values())
+    while texts:
+        for name in _INCLUDE.findall(texts.pop()):
+            if name not in found and name not in sources and (folder / name).is_file():
+                found[name] = (folder / name).read_text(encoding="utf-8")
+                texts.append(found[name])
+    return found
 
 
 def merge(name: str, parts: Iterable[Profile]) -> Profile:

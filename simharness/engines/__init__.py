@@ -1,1 +1,38 @@
 # SPDX-License-Identifier: MIT
+"""The engines by name. Others add theirs under the entry-point group `simharness.engines`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from simharness.engines.base import Engine
+from simharness.errors import UsageError
+
+GROUP = "simharness.engines"
+DEFAULT = "unicorn"
+
+# Looked up by name, loaded on use: listing engines imports no emulator.
+_OWN: Mapping[str, str] = {
+    "unicorn": "simharness.engines.unicorn:UnicornEngine",
+    "qemu": "simharness.engines.qemu:Qemu",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The known engines, installed or not: ours first, then those of other packages."""
+    return tuple(_known())
+
+
+def engine(name: str = DEFAULT) -> Engine:
+    """The engine called `name`. Raises UsageError naming the known ones."""
+    known = _known()
+    if name not in known:
+        raise UsageError(f"unknown engine {name!r}; known are {', '.join(known)}")
+    loaded: Engine = known[name].load()()
+    return loaded
+
+
+def _known() -> dict[str, EntryPoint]:
+    own = {name: EntryPoint(name, place, GROUP) for name, place in _OWN.items()}
+    return {**{e.name: e for e in entry_points(group=GROUP)}, **own}

@@ -52,40 +52,58 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which memory holds what, and how much stack is set aside."""
+    """Which memory holds what (by name). Writable weights are copied there from `code` at start."""
 
-    flash: str
-    ram: str
-    arena_ram: str
-    stack_bytes: int
+    code: str
+    weights: str
+    data: str
+    arena: str
+    stack: str
+
+    def names(self) -> frozenset[str]:
+        return frozenset((self.code, self.weights, self.data, self.arena, self.stack))
 
 
-def sources(program: Program | None) -> Mapping[str, str]:
-    """The firmware's C by file name; without a program, a main that only gets ready."""
+def sources(program: Program | None, *, semihosting: bool = False) -> Mapping[str, str]:
+    """The firmware's C by file name; without a program, a main that only gets ready.
+
+    With `semihosting` main then serves runs by itself, from file to file, for engines that want it.
+    """
+    ports = {
+        "inputs": program.inputs if program else (),
+        "outputs": program.outputs if program else (),
+    }
     main = _TEMPLATES.get_template("main.c.j2").render(
         name=program.name if program else "",
         header=program.header if program else "",
-        inputs=program.inputs if program else (),
-        outputs=program.outputs if program else (),
+        semihosting=semihosting,
+        **ports,
     )
+    server = {"sim_semihost.c": _TEMPLATES.get_template("semihost.c.j2").render(ports)}
     return {
         "sim_main.c": main,
         "sim_startup.c": _read("startup.c"),
         "sim_memory.c": _read("memory.c"),
         "string.h": _read("string.h"),
+        **(server if semihosting else {}),
     }
 
 
-def link_script(memories: Sequence[Memory], placement: Placement) -> str:
+def link_script(memories: Sequence[Memory], placement: Placement, stack_bytes: int) -> str:
     """The linker script for `memories` with everything where `placement` says."""
+    copied = next(m.writable for m in memories if m.name == placement.weights)
     return _TEMPLATES.get_template("link.ld.j2").render(
         memories=memories,
-        flash=placement.flash,
-        ram=placement.ram,
-        arena_ram=placement.arena_ram,
-        stack_bytes=placement.stack_bytes,
+        placement=placement,
+        weights_copied=copied,
+        stack_bytes=stack_bytes,
         guard_bytes=GUARD_BYTES,
     )
+
+
+def template() -> str:
+    """The linker script's template; what is built depends on it."""
+    return _read("link.ld.j2")
 
 
 def _read(name: str) -> str:

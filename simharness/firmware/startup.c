@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 extern uint32_t sim_stack_top[], sim_data_load[], sim_data_start[], sim_data_end[];
+extern uint32_t sim_rodata_load[], sim_rodata_start[], sim_rodata_end[];
 extern uint32_t sim_bss_start[], sim_bss_end[], sim_arena_start[], sim_arena_end[];
 
 void sim_reset(void);
@@ -24,10 +25,18 @@ __attribute__((noinline, used)) void sim_fault(void) {
   }
 }
 
+// The barriers keep the compiler from making library calls of these loops: no library is ready yet.
+static void copy(uint32_t *to, const uint32_t *end, const uint32_t *from) {
+  while (to != end) {
+    *to++ = *from++;
+    __asm volatile("" ::: "memory");
+  }
+}
+
 static void zero(uint32_t *p, const uint32_t *end) {
   while (p != end) {
     *p++ = 0;
-    __asm volatile("" ::: "memory");  // keeps the compiler from calling memset before .bss is there
+    __asm volatile("" ::: "memory");
   }
 }
 
@@ -37,11 +46,8 @@ __attribute__((noreturn, used)) void sim_reset(void) {
   *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20;
   __asm volatile("dsb\n\tisb" ::: "memory");
 #endif
-  const uint32_t *from = sim_data_load;
-  for (uint32_t *to = sim_data_start; to != sim_data_end;) {
-    *to++ = *from++;
-    __asm volatile("" ::: "memory");
-  }
+  if (sim_rodata_load != sim_rodata_start) copy(sim_rodata_start, sim_rodata_end, sim_rodata_load);
+  copy(sim_data_start, sim_data_end, sim_data_load);
   zero(sim_bss_start, sim_bss_end);
   zero(sim_arena_start, sim_arena_end);
   (void)main();

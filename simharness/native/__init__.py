@@ -1,27 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""Builds and loads the native callback: by the host's `cc`, else by ziglang, into the cache, once.
+"""Builds and loads host libraries: by the host's `cc`, else by ziglang, into the cache, once.
 
-Where neither exists `load` returns None and says why in `reason()`; the pure Python counter then
+Where the counter cannot be built `load` returns None and `reason()` says why; the pure Python one
 does the same work more slowly.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_int, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 
 from simharness import cache as user_cache
+from simharness.errors import ToolMissingError
 from simharness.toolchain import compilers
 
-_SOURCE = Path(__file__).with_name("count.c")
+_HERE = Path(__file__).parent
+_REMEDY = f"install one with: {Path(sys.executable).name} -m pip install ziglang"
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
 _VERSION = 1
 
@@ -43,9 +45,8 @@ class State(Structure):
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """The library, built when it is not in the cache yet; None when no compiler can build it."""
-    library, _ = _load()
-    return library
+    """The counter, built when it is not in the cache yet; None when it cannot be built here."""
+    return _load()[0]
 
 
 def reason() -> str:
@@ -53,30 +54,40 @@ def reason() -> str:
     return _load()[1]
 
 
-@cache
-def _load() -> tuple[ctypes.CDLL | None, str]:
-    source = _SOURCE.read_bytes()
-    name = user_cache.key(source, *_FLAGS, sys.platform, platform.machine(), platform.libc_ver()[0])
+def build(source: str, *, defines: Sequence[str] = ()) -> Path:
+    """The shared library made of a C file of this folder, from the cache where possible.
+
+    Raises ToolMissingError when no host compiler is installed, or none can build it.
+    """
+    flags = (*_FLAGS, *(f"-D{d}" for d in defines))
+    text = _HERE.joinpath(source).read_bytes()
+    libc = platform.libc_ver()[0]
+    name = user_cache.key(text, *flags, sys.platform, platform.machine(), libc)
     path = user_cache.folder() / "native" / f"{name}.so"
-    library = _open(path)
-    if library is not None:
-        return library, ""
+    if path.exists():
+        return path
     reasons = []
     for command in _host_compilers():
         try:
-            data = _build(command)
+            user_cache.write_atomic(path, _compile(command, source, flags))
+            return path
         except (OSError, subprocess.SubprocessError) as error:
-            reasons.append(f"{Path(command[0]).name} cannot build the native counter: {error}")
-            continue
-        try:
-            user_cache.write_atomic(path, data)
-        except OSError as error:
-            return None, f"the cache folder {path.parent} cannot be written: {error}"
+            reasons.append(f"{Path(command[0]).name}: {error}")
+    why = "; ".join(reasons) or "neither cc nor ziglang is installed"
+    raise ToolMissingError(f"{source} cannot be built: {why}; {_REMEDY}")
+
+
+@cache
+def _load() -> tuple[ctypes.CDLL | None, str]:
+    try:
+        path = build("count.c")
         library = _open(path)
-        if library is not None:
-            return library, ""
-        reasons.append(f"{Path(command[0]).name} built a library that does not load")
-    return None, "; ".join(reasons) or "neither cc nor ziglang is installed"
+        if library is None:  # damaged, or for another machine that shares the cache
+            path.unlink(missing_ok=True)
+            library = _open(build("count.c"))
+    except (ToolMissingError, OSError) as error:
+        return None, str(error)
+    return library, "" if library else "the library that was built does not load"
 
 
 def _host_compilers() -> tuple[tuple[str, ...], ...]:
@@ -85,19 +96,17 @@ def _host_compilers() -> tuple[tuple[str, ...], ...]:
     return tuple(c for c in ((host,) if host else None, zig) if c)
 
 
-def _build(command: tuple[str, ...]) -> bytes:
+def _compile(command: tuple[str, ...], source: str, flags: Sequence[str]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="simharness-") as folder:
-        output = Path(folder) / "count.so"
+        output = Path(folder) / "native.so"
         subprocess.run(
-            (*command, *_FLAGS, str(_SOURCE), "-o", str(output)),
+            (*command, *flags, str(_HERE / source), "-o", str(output)),
             check=True, capture_output=True, env=compilers.environment(), cwd=folder, timeout=120,
         )  # fmt: skip
         return output.read_bytes()
 
 
 def _open(path: Path) -> ctypes.CDLL | None:
-    if not path.exists():
-        return None
     try:
         library = ctypes.CDLL(str(path))
         library.sim_version.restype = c_uint32
@@ -120,5 +129,4 @@ def _open(path: Path) -> ctypes.CDLL | None:
     library.sim_finish.restype = c_uint64
     library.sim_records.argtypes = (c_void_p,)
     library.sim_records.restype = c_void_p
-    os.utime(path)
     return library

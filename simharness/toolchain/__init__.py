@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
 """C sources in, a linked program out: `build` is the one door.
 
-built = build({"model.c": text, ...}, "m4", memories, program=Program(...))
+built = build({"model.c": text, ...}, "m4", load_chip("STM32F446"), program=Program(...))
 built.fit.ok, built.image
 """
 
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -26,14 +27,15 @@ from simharness.toolchain.compilers import Compiler, ToolchainName, find
 from simharness.toolchain.layout import ROOMY, Fit, MemoryUse
 
 __all__ = [
-    "ROOMY", "Built", "Compiler", "Fit", "MemoryUse", "Port", "Program", "ToolchainName",
-    "build", "find",
+    "ROOMY", "Built", "Compiler", "Fit", "MemoryUse", "Placement", "Port", "Program",
+    "ToolchainName", "build", "find",
 ]  # fmt: skip
 
 STACK_BYTES = 4096
 """Set aside for the stack; what a run used of it is measured and reported."""
 
 _ARENA_SECTIONS = (".arena", ".arena.*", ".bss.*_arena")
+_WRITE, _ALLOC = 0x1, 0x2
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
@@ -50,7 +52,7 @@ class Built:
 def build(
     sources: Mapping[str, str],
     core: str,
-    memories: Iterable[layout.ChipMemory | Memory] = ROOMY,
+    chip: layout.ChipLike | Iterable[Memory] = ROOMY,
     *,
     program: Program | None = None,
     toolchain: str = "auto",
@@ -59,38 +61,44 @@ def build(
     stack_bytes: int = STACK_BYTES,
     defines: Sequence[str] = (),
     keep_all: bool = False,
+    semihosting: bool = False,
 ) -> Built:
     """Compile and link `sources` (file name to text; headers included) with the firmware.
 
     `layers` are layer functions in execution order; `defines` are macros, `NAME` or `NAME=VALUE`;
-    `keep_all` keeps functions that nothing calls. The result comes from the cache where possible.
+    `keep_all` keeps functions that nothing calls; with `semihosting` the program serves runs by
+    itself, from file to file. The result comes from the cache where possible.
     Raises BuildError with the compiler's words, UsageError, ToolMissingError.
     """
     compiler = compilers.find(toolchain)
-    chip = layout.memories(memories)
+    memories = layout.memories(chip)
+    wish, fallback = layout.wishes(chip), layout.fallbacks(chip)
     bad = [name for name in sources if not _SAFE_NAME.fullmatch(name)]
     if bad:
         raise UsageError(f"a source's name must be a plain relative path: {bad[0]!r}")
     flags = (*compilers.compile_flags(compiler, core, optimize), *(f"-D{d}" for d in defines))
     link = (*compilers.link_flags(compiler, keep_all=keep_all), *compilers.libraries(compiler))
-    files = {**firmware.sources(program), **sources}
+    own = firmware.sources(program, semihosting=semihosting)
     name = cache.key(
-        "image 1", compiler.version, *flags, "--", *link, repr(chip), str(stack_bytes), "--",
-        *(part for item in sorted(files.items()) for part in item),
+        "image 2", compiler.version, *flags, "--", *compilers.FIRMWARE_FLAGS[compiler.name], *link,
+        repr((memories, wish, fallback, stack_bytes)), firmware.template(), "--",
+        *(part for item in sorted({**own, **sources}.items()) for part in item),
     )  # fmt: skip
     data = cache.get("images", name)
     if data is None:
-        placement, linked = _compile(compiler, files, set(sources), flags, link, chip, stack_bytes)
-        names = (placement.flash, placement.ram, placement.arena_ram)
-        cache.put("images", name, "\n".join(names).encode() + b"\0" + linked)
+        with tempfile.TemporaryDirectory(prefix="simharness-") as place:
+            folder = Path(place)
+            objects = _compile(compiler, {**own, **sources}, frozenset(sources), flags, folder)
+            placement = _place(folder, objects, memories, wish, fallback, stack_bytes)
+            linked = _link(compiler, objects, link, flags, memories, placement, stack_bytes, folder)
+        cache.put("images", name, json.dumps(asdict(placement)).encode() + b"\0" + linked)
     else:
         head, linked = data.split(b"\0", 1)
-        flash, ram, arena_ram = head.decode().split("\n")
-        placement = Placement(flash, ram, arena_ram, stack_bytes)
+        placement = Placement(**json.loads(head))
     parsed = elf.parse(linked)
-    fit = layout.measure(parsed, chip, placement)
+    fit = layout.measure(parsed, memories, placement)
     image = elf.image(
-        linked, core, layout.grown(chip, fit),
+        linked, core, layout.grown(memories, fit),
         toolchain=Toolchain(compiler.name, compiler.version, (*flags, *link)),
         layers=tuple(layers), enlarged=not fit.ok,
     )  # fmt: skip
@@ -100,62 +108,64 @@ def build(
 def _compile(
     compiler: Compiler,
     files: Mapping[str, str],
-    own: set[str],
+    given: frozenset[str],
     flags: Sequence[str],
-    link: Sequence[str],
-    chip: Sequence[Memory],
+    folder: Path,
+) -> list[str]:
+    """Write the files, compile each unit; the objects' names."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    objects = []
+    for number, name in enumerate(sorted(n for n in files if n.endswith(".c"))):
+        extra = () if name in given else compilers.FIRMWARE_FLAGS[compiler.name]
+        output = f"{number}.o"
+        command = (*compiler.command, *flags, *extra, "-I.", "-c", name, "-o", output)
+        compilers.run(command, folder)
+        objects.append(output)
+    return objects
+
+
+def _place(
+    folder: Path,
+    objects: Iterable[str],
+    memories: Sequence[Memory],
+    wish: Placement,
+    fallback: Sequence[str],
     stack_bytes: int,
-) -> tuple[Placement, bytes]:
-    """Objects first, for their sizes decide the placement; then the link."""
-    with tempfile.TemporaryDirectory(prefix="simharness-") as place:
-        folder = Path(place)
-        for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        objects = []
-        for number, name in enumerate(sorted(n for n in files if n.endswith(".c"))):
-            output = f"{number}.o"
-            extra = () if name in own else compilers.FIRMWARE_FLAGS[compiler.name]
-            compilers.run(
-                (*compiler.command, *flags, *extra, "-I.", "-c", name, "-o", output), folder
-            )
-            objects.append(output)
-        arena, rest = _written_bytes(folder / o for o in objects)
-        placement = layout.place(chip, arena, rest, stack_bytes)
-        script = firmware.link_script(
-            layout.roomy(chip, placement),
-            replace(
-                placement,
-                flash=layout.identifier(placement.flash),
-                ram=layout.identifier(placement.ram),
-                arena_ram=layout.identifier(placement.arena_ram),
-            ),
-        )
-        (folder / "link.ld").write_text(script, encoding="utf-8")
-        machine = flags[: flags.index("-std=c99")]
-        compilers.run(
-            (*compiler.command, *machine, *_link_extra(compiler), *objects, *link, "-o", "out.elf"),
-            folder,
-        )
-        return placement, (folder / "out.elf").read_bytes()
-
-
-def _link_extra(compiler: Compiler) -> tuple[str, ...]:
-    return ("-g",) if compiler.name == "zig" else ()
-
-
-def _written_bytes(objects: Iterable[Path]) -> tuple[int, int]:
-    """Bytes of arena and of everything else that a program writes, before linking."""
+) -> Placement:
+    """Where things go, known from the objects: what a program writes, arena and rest."""
     arena = rest = 0
-    for path in objects:
-        with path.open("rb") as file:
+    for name in objects:
+        with (folder / name).open("rb") as file:
             for section in ELFFile(file).iter_sections():
-                if not section["sh_flags"] & 0x1 or not section["sh_flags"] & 0x2:
+                if section["sh_flags"] & (_WRITE | _ALLOC) != _WRITE | _ALLOC:
                     continue
-                size = section["sh_size"] + section["sh_addralign"]
+                size = section["sh_size"]
                 if any(fnmatch.fnmatchcase(section.name, p) for p in _ARENA_SECTIONS):
                     arena += size
                 else:
                     rest += size
-    return arena, rest
+    return layout.place(
+        memories, wish, fallback, arena_bytes=arena, data_bytes=rest, stack_bytes=stack_bytes
+    )
+
+
+def _link(
+    compiler: Compiler,
+    objects: Sequence[str],
+    link: Sequence[str],
+    flags: Sequence[str],
+    memories: Sequence[Memory],
+    placement: Placement,
+    stack_bytes: int,
+    folder: Path,
+) -> bytes:
+    script = firmware.link_script(
+        layout.roomy(memories, placement), layout.spelled(placement), stack_bytes
+    )
+    (folder / "link.ld").write_text(script, encoding="utf-8")
+    machine = compilers.link_machine(compiler, flags)
+    compilers.run((*compiler.command, *machine, *objects, *link, "-o", "out.elf"), folder)
+    return (folder / "out.elf").read_bytes()

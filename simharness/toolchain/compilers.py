@@ -123,6 +123,12 @@ def link_flags(compiler: Compiler, *, keep_all: bool) -> tuple[str, ...]:
     return (*flags, "-Wl,--build-id=none")
 
 
+def link_machine(compiler: Compiler, flags: Sequence[str]) -> tuple[str, ...]:
+    """Those compile flags that choose the core and so the compiler's own library."""
+    chosen = tuple(flags[: flags.index(_COMMON[0])])
+    return chosen if compiler.name == "gcc" else (*chosen, "-g")
+
+
 def libraries(compiler: Compiler) -> tuple[str, ...]:
     """The compiler's own helpers (division, soft float); zig adds its own unasked."""
     return ("-lgcc",) if compiler.name == "gcc" else ()

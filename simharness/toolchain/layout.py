@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,7 +19,7 @@ _PAGE_BYTES = 1024
 
 
 class ChipMemory(Protocol):
-    """A memory as a chip file describes it (cycle_models.chips)."""
+    """A memory as a chip file describes it; `alias_of` is "" unless it shows another one again."""
 
     @property
     def name(self) -> str: ...
@@ -29,6 +29,19 @@ class ChipMemory(Protocol):
     def origin(self) -> int: ...
     @property
     def size_bytes(self) -> int: ...
+    @property
+    def writable(self) -> bool: ...
+    @property
+    def alias_of(self) -> str: ...
+
+
+class ChipLike(Protocol):
+    """What a build asks of `cycle_models.chip.Chip`."""
+
+    @property
+    def memories(self) -> Sequence[ChipMemory]: ...
+    @property
+    def placement(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +69,86 @@ class Fit:
 
 
 ROOMY = (
-    Memory("FLASH", 0x0800_0000, 32 << 20, False),
-    Memory("RAM", 0x2000_0000, 32 << 20, True),
+    Memory("flash", 0x0800_0000, 32 << 20, False),
+    Memory("ram", 0x2000_0000, 32 << 20, True),
 )
-"""A machine on which everything fits: for kernels, experiments and enlarged runs."""
+"""A machine on which everything fits: for kernels, experiments and benches."""
 
 
-def memories(chip: Iterable[ChipMemory | Memory]) -> tuple[Memory, ...]:
-    """A chip's memories as an image has them; anything but flash and ROM can be written."""
+def memories(chip: ChipLike | Iterable[Memory]) -> tuple[Memory, ...]:
+    """The memories that a program may be linked into: those of the chip without its aliases."""
+    if isinstance(chip, Iterable):
+        return tuple(chip)
     return tuple(
-        m
-        if isinstance(m, Memory)
-        else Memory(m.name, m.origin, m.size_bytes, m.kind not in _READ_ONLY)
-        for m in chip
+        Memory(m.name, m.origin, m.size_bytes, m.writable) for m in chip.memories if not m.alias_of
     )
 
 
-_READ_ONLY = ("flash", "rom", "xip")
+def wishes(chip: ChipLike | Iterable[Memory]) -> Placement:
+    """Where a chip file wants things; for bare memories the largest flash and the largest RAM.
 
-
-def place(chip: Sequence[Memory], arena_bytes: int, rest_bytes: int, stack_bytes: int) -> Placement:
-    """Choose memories in the chip's order: code in the first read-only one, then the first pair
-    (arena, everything else that is written) that fits; the largest for both when none does.
-
-    Raises UsageError when the chip has no memory to execute from or none to write.
+    Raises UsageError when there is nothing to execute from or nothing to write to.
     """
-    flash = next((m for m in chip if not m.writable), None)
-    writable = [m for m in chip if m.writable]
-    if flash is None or not writable:
+    if not isinstance(chip, Iterable):
+        return Placement(**{role: chip.placement[role] for role in _ROLES})
+    flash = [m for m in chip if not m.writable]
+    ram = [m for m in chip if m.writable]
+    if not flash or not ram:
         raise UsageError("a machine needs at least one flash and one RAM")
-    rest = rest_bytes + stack_bytes
-    for arena in writable:
-        for ram in writable:
-            free = ram.size_bytes - (arena_bytes if ram is arena else 0)
-            if arena_bytes <= arena.size_bytes and rest <= free:
-                return Placement(flash.name, ram.name, arena.name, stack_bytes)
-    largest = max(writable, key=lambda m: m.size_bytes)
-    return Placement(flash.name, largest.name, largest.name, stack_bytes)
+    code, data = _largest(flash).name, _largest(ram).name
+    return Placement(code, code, data, data, data)
+
+
+_ROLES = ("code", "weights", "data", "arena", "stack")
+
+
+def fallbacks(chip: ChipLike | Iterable[Memory]) -> tuple[str, ...]:
+    """RAM that may be used where the wished-for one is too small, larger ones first.
+
+    External memory is only used on demand, and memory at address 0 (ITCM) is left to code: a
+    valid object must not have the null address.
+    """
+    if isinstance(chip, Iterable):
+        ram = [m for m in chip if m.writable and m.origin]
+        return tuple(m.name for m in sorted(ram, key=lambda m: -m.size_bytes))
+    own = [m for m in chip.memories if m.writable and m.origin and not m.alias_of]
+    inside = [m for m in own if m.kind != "external"]
+    return tuple(m.name for m in sorted(inside, key=lambda m: -m.size_bytes))
+
+
+def place(
+    chip: Sequence[Memory],
+    wish: Placement,
+    fallback: Sequence[str],
+    *,
+    arena_bytes: int,
+    data_bytes: int,
+    stack_bytes: int,
+) -> Placement:
+    """The wish where it fits; else the first pair of fallback memories for (arena, data and stack)
+    that does; else the first of them for everything."""
+    sizes = {m.name: m.size_bytes for m in chip}
+
+    def fits(p: Placement) -> bool:
+        used = dict.fromkeys(sizes, 0)
+        for name, size in ((p.arena, arena_bytes), (p.data, data_bytes), (p.stack, stack_bytes)):
+            used[name] += size
+        return all(used[name] <= sizes[name] for name in used)
+
+    if fits(wish):
+        return wish
+    for arena in fallback:
+        for data in (wish.data, *fallback):
+            candidate = replace(wish, arena=arena, data=data, stack=data)
+            if fits(candidate):
+                return candidate
+    largest = fallback[0] if fallback else wish.data
+    return replace(wish, arena=largest, data=largest, stack=largest)
 
 
 def roomy(chip: Sequence[Memory], placement: Placement) -> tuple[Memory, ...]:
     """The memories in use, each grown up to the next one in use (or by plenty)."""
-    names = {placement.flash, placement.ram, placement.arena_ram}
-    used = sorted((m for m in chip if m.name in names), key=lambda m: m.origin)
+    used = _in_use(chip, placement)
     ends = [*(m.origin for m in used[1:]), 1 << 32]
 
     def grow(memory: Memory, end: int) -> Memory:
@@ -108,6 +158,11 @@ def roomy(chip: Sequence[Memory], placement: Placement) -> tuple[Memory, ...]:
     return tuple(grow(m, end) for m, end in zip(used, ends, strict=True))
 
 
+def spelled(placement: Placement) -> Placement:
+    """The placement in the linker script's names."""
+    return Placement(**{role: identifier(getattr(placement, role)) for role in _ROLES})
+
+
 def identifier(name: str) -> str:
     """A memory's name as a linker script can spell it."""
     return "m_" + re.sub(r"[^A-Za-z0-9_]", "_", name)
@@ -115,8 +170,7 @@ def identifier(name: str) -> str:
 
 def measure(parsed: Parsed, chip: Sequence[Memory], placement: Placement) -> Fit:
     """What each memory holds, from the first byte to the last one used."""
-    names = {placement.flash, placement.ram, placement.arena_ram}
-    used = sorted((m for m in chip if m.name in names), key=lambda m: m.origin)
+    used = _in_use(chip, placement)
     extents = [
         *((s.address, s.address + len(s.data)) for s in parsed.load),
         *((a, a + n) for a, n in parsed.places.values()),
@@ -137,11 +191,25 @@ def measure(parsed: Parsed, chip: Sequence[Memory], placement: Placement) -> Fit
 
 
 def grown(chip: Sequence[Memory], fit: Fit) -> tuple[Memory, ...]:
-    """The chip's memories, large enough for what was linked, guard zones included."""
+    """The chip's memories, large enough for what was linked, guard zones included.
+
+    A memory that would then cover its neighbour takes the neighbour's place.
+    """
     slack = GUARD_BYTES * len(GUARD_SYMBOLS)
-
-    def size(memory: Memory, use: MemoryUse) -> int:
+    result: list[Memory] = []
+    for memory, use in sorted(zip(chip, fit.uses, strict=True), key=lambda p: p[0].origin):
+        if result and memory.origin < result[-1].origin + result[-1].size_bytes:
+            continue
         needed = use.used_bytes + slack if use.used_bytes else 0
-        return max(memory.size_bytes, -(-needed // _PAGE_BYTES) * _PAGE_BYTES)
+        size = max(memory.size_bytes, -(-needed // _PAGE_BYTES) * _PAGE_BYTES)
+        result.append(replace(memory, size_bytes=size))
+    return tuple(result)
 
-    return tuple(replace(m, size_bytes=size(m, u)) for m, u in zip(chip, fit.uses, strict=True))
+
+def _in_use(chip: Sequence[Memory], placement: Placement) -> list[Memory]:
+    names = placement.names()
+    return sorted((m for m in chip if m.name in names), key=lambda m: m.origin)
+
+
+def _largest(memories: Sequence[Memory]) -> Memory:
+    return max(memories, key=lambda m: m.size_bytes)
