@@ -61,16 +61,6 @@ def avgpool_f32(node: Node, graph: Graph) -> Call:
     return Call(("nn_avgpool_f32.h",), (), body)
 
 
-def _form(form: str) -> Reference:
-    kernel, write = {
-        "window": ("nn_avgpool_s8", avgpool_s8),
-        "global": ("nn_global_avgpool_s8", global_avgpool_s8),
-    }[form]
-    return Reference(
-        kernel, lambda node, graph: isinstance(node.op, AvgPoolS8) and node.op.form == form, write
-    )
-
-
 def _is_maxpool(dtype: str) -> Reference:
     return Reference(
         f"nn_maxpool_{'s8' if dtype == 'int8' else 'f32'}",
@@ -84,7 +74,11 @@ def _is_maxpool(dtype: str) -> Reference:
 REFERENCES = (
     _is_maxpool("int8"),
     _is_maxpool("float32"),
-    _form("window"),
-    _form("global"),
+    Reference(
+        "nn_global_avgpool_s8",
+        lambda node, graph: isinstance(node.op, AvgPoolS8) and node.op.form == "global",
+        global_avgpool_s8,
+    ),
+    Reference("nn_avgpool_s8", is_op(AvgPoolS8), avgpool_s8),
     Reference("nn_avgpool_f32", is_op(AvgPoolF32), avgpool_f32),
 )

@@ -15,7 +15,7 @@ from codegen.ops import SoftmaxF32, SoftmaxS8
 
 
 def exponentials(in_scale: float, cols: int) -> Array:
-    """QLinearSoftmax's table: entry i is exp((i - 255) * in_scale), scaled so that a row fits uint32."""
+    """QLinearSoftmax's table: exp((i - 255) * in_scale), scaled so that a row fits uint32."""
     largest = min(float(2**32 - 1) / cols, float(0x7FFFFF))
     scale = float(np.float32(in_scale))
     return np.array([round(largest * math.exp((i - 255) * scale)) for i in range(256)], np.uint32)

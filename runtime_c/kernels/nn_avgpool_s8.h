@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The mean under a window on int8, as ONNX Runtime's QLinearAveragePool: dequantized elements are summed in
+ * The mean under a window on int8, as ONNX Runtime's QLinearAveragePool, and as its ReduceMean in float32
+ * between dequantization and quantization: dequantized elements are summed in
  * float32 over rows, then columns, divided by the count and quantized. x[N,H,W,C], y[N,Ho,Wo,C].
  * `pads_count` tells whether padding counts, as zeros.
  */
