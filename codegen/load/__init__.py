@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Read an ONNX file into a `Graph` of the ONNX dialect, or say everything that is wrong with it.
 
-The file is untrusted: sizes are checked before anything is allocated, external data never leaves the
-model's own directory, and names are only ever names.
+The file is untrusted: sizes are checked before anything is allocated, external data never leaves
+the model's own directory, and names are only ever names.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["load"]
 def load(path: str | Path) -> Graph:
     """The graph in the ONNX file at `path`: static shapes, constants as tensors, sorted nodes.
 
-    Raises ModelError (not a valid static ONNX model) or UnsupportedError (no kernel here), each with
-    all the problems found.
+    Raises ModelError (not a valid static ONNX model) or UnsupportedError (no kernel here), each
+    with all the problems found.
     """
     graph = translate(read_model(Path(path)), Path(path))
     return check_quantization(graph)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Check every scale and zero point of a loaded graph, and write them onto the tensors they describe."""
+"""Check all scales and zero points of a loaded graph and note them on their tensors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from codegen.errors import ModelError, Problem
-from codegen.ir import Graph, Node, OnnxOp, Quant, Tensor
+from codegen.ir import F32, Graph, Node, OnnxOp, Quant, Tensor
 
 _LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int32": (0, 0)}
 """Allowed zero points; ONNX wants 0 for an int32 tensor."""
@@ -21,7 +21,7 @@ _PARAMETERS: dict[str, tuple[tuple[int, int, int], ...]] = {
 
 
 def check_quantization(graph: Graph) -> Graph:
-    """`graph` with `Tensor.quant` set wherever a node states it; raises ModelError with all problems."""
+    """`graph` with `Tensor.quant` set where a node states it. Raises ModelError, all at once."""
     tensors = dict(graph.tensors)
     problems: list[Problem] = []
     for node in graph.nodes:
@@ -53,28 +53,29 @@ def _quant(
     scale = graph.constant(node.inputs[scale_at])
     zero_point = graph.constant(zp_name)
     if scale is None or (zp_name and zero_point is None):
-        return Problem("its scale or zero point is computed at run time", where, "quantize statically")
+        return Problem(
+            "its scale or zero point is computed at run time", where, "quantize statically"
+        )
     if scale.dtype != np.float32:
         return Problem(f"its scale has type {scale.dtype}, not float32", where)
-    if not np.isfinite(scale).all():
+    scales: F32 = scale.astype(np.float32)
+    if not np.isfinite(scales).all():
         return Problem("its scale is NaN or infinite", where)
     # Real converters write negative scales for weights (and their bias); the arithmetic bears them.
-    if (scale == 0).any() or (tensor.data is None and (scale < 0).any()):
-        return Problem(f"its scale is {scale.min()}; it must be positive", where)
+    if not scales.all() or (tensor.data is None and (scales < 0).any()):
+        return Problem(f"its scale is {scales.min()}; it must be positive", where)
     if op.attrs.get("block_size"):
         return Problem("blocked quantization is not supported", where)
     if zero_point is None:
-        zero_point = np.zeros(scale.shape, np.int32)
+        zero_point = np.zeros(scales.shape, np.int32)
     if tensor.dtype not in _LIMITS:
         return Problem(f"quantization to {tensor.dtype} is not supported", where)
     low, high = _LIMITS[tensor.dtype]
     if (zero_point.astype(np.int64) < low).any() or (zero_point.astype(np.int64) > high).any():
-        return Problem(
-            f"its zero point is out of range for {tensor.dtype} ({low}..{high})", where
-        )
-    if scale.size == 1 and zero_point.size == 1:
-        return Quant(scale.astype(np.float32).reshape(()), zero_point.astype(np.int32).reshape(()))
-    if scale.shape != zero_point.shape or scale.ndim != 1:
+        return Problem(f"its zero point is out of range for {tensor.dtype} ({low}..{high})", where)
+    if scales.size == 1 and zero_point.size == 1:
+        return Quant(scales.reshape(()), zero_point.astype(np.int32).reshape(()))
+    if scales.shape != zero_point.shape or scales.ndim != 1:
         return Problem("its scale and zero point differ in shape", where)
     axis = op.attrs.get("axis", 1)
     assert isinstance(axis, int)
@@ -83,8 +84,8 @@ def _quant(
     elif op.type == "QLinearMatMul":
         axis = len(tensor.shape) - 1
     axis = axis + len(tensor.shape) if axis < 0 else axis
-    if axis >= len(tensor.shape) or tensor.shape[axis] != scale.size:
+    if axis >= len(tensor.shape) or tensor.shape[axis] != scales.size:
         return Problem(
-            f"it has {scale.size} scales for axis {axis} of the shape {list(tensor.shape)}", where
+            f"it has {scales.size} scales for axis {axis} of the shape {list(tensor.shape)}", where
         )
-    return Quant(scale.astype(np.float32), zero_point.astype(np.int32), axis)
+    return Quant(scales, zero_point.astype(np.int32), axis)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 
 from codegen.errors import ModelError, Problem
 from codegen.ir import ITEM_BYTES, Array, DType
@@ -19,12 +18,12 @@ MAX_FILE_BYTES = (1 << 31) - 1
 
 DTYPES: dict[int, DType] = {
     onnx.TensorProto.INT8: "int8", onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.INT32: "int32",
-    onnx.TensorProto.INT64: "int64", onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.BOOL: "bool",
-}  # fmt: skip
+    onnx.TensorProto.INT64: "int64", onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.BOOL:
+    "bool", }  # fmt: skip
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Parse the file at `path` without its external data; checks the opset; inlines local functions."""
+    """Parse `path` without its external data; checks the opset and inlines local functions."""
     where = path.name
     if not path.is_file():
         raise ModelError(Problem("there is no such file", str(path)))
@@ -34,7 +33,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-    except DecodeError:
+    except Exception:  # protobuf's own DecodeError, which has no typed import
         # Field 1 of every ModelProto is the IR version, which all writers put first.
         what = (
             "the file is cut short or damaged"
@@ -92,7 +91,9 @@ def decode(tensor: onnx.TensorProto, directory: Path) -> Array | Problem:
     field = {"float32": tensor.float_data, "int64": tensor.int64_data}.get(dtype, tensor.int32_data)
     if len(field) != prod(shape):
         return Problem(f"has {len(field)} values for the shape {list(shape)}", where)
-    values = np.array(field, np.float32 if dtype == "float32" else np.int64)
+    if dtype == "float32":
+        return np.array(field, np.float32).reshape(shape)
+    values = np.array(field, np.int64)
     if dtype in ("int8", "uint8"):
         limits = np.iinfo(dtype)
         if values.size and (values.min() < limits.min or values.max() > limits.max):
@@ -115,7 +116,7 @@ def _from_bytes(
 def _external(
     tensor: onnx.TensorProto, directory: Path, dtype: DType, shape: tuple[int, ...], size_bytes: int
 ) -> Array | Problem:
-    """The bytes of a tensor kept in a file beside the model; the file must lie inside `directory`."""
+    """The bytes of a tensor kept in a file of its own, which must lie inside `directory`."""
     where = f"tensor {tensor.name!r}"
     entry = {e.key: e.value for e in tensor.external_data}
     location = entry.get("location", "")

@@ -6,16 +6,16 @@ from __future__ import annotations
 from typing import Final
 
 SUPPORTED: Final = frozenset({
-    "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "DequantizeLinear", "Dropout",
-    "Flatten", "Gemm", "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
-    "LogSoftmax", "MatMul", "MaxPool", "Mul", "Pad", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
-    "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub",
-    "Tanh", "Transpose", "Unsqueeze",
+    "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "DequantizeLinear",
+    "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity",
+    "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul", "Pad", "QLinearConv", "QLinearMatMul",
+    "QuantizeLinear", "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax",
+    "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 })  # fmt: skip
 """Operators of the ONNX domain that may act on activations."""
 
 FIRST_OPSET: Final = 13
-"""The oldest opset read: Softmax, Squeeze and the per-axis DequantizeLinear have their present meaning."""
+"""The oldest opset read: from here on Softmax, Squeeze and DequantizeLinear mean the same."""
 
 MAX_TENSOR_BYTES: Final = 1 << 28
-"""No microcontroller holds a tensor beyond 256 MiB; refusing early keeps a hostile file from filling memory."""
+"""No microcontroller holds a tensor beyond 256 MiB; a hostile file must not fill the memory."""

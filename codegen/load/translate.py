@@ -17,7 +17,7 @@ from codegen.load.read import DTYPES, decode, opset_of
 from codegen.load.supported import MAX_TENSOR_BYTES, SUPPORTED
 
 _INLINE_BYTES = 1 << 12
-"""External constants up to this size are handed to shape inference: they may be shapes themselves."""
+"""External constants up to this size are handed to shape inference: they may be shapes."""
 
 
 def translate(model: onnx.ModelProto, path: Path) -> Graph:
@@ -224,7 +224,9 @@ def _tensors(
 ) -> dict[str, Tensor]:
     """Every tensor with its inferred shape and type."""
     tensors = {
-        name: Tensor(name, data.shape, _dtype_of(data), np.ascontiguousarray(data).reshape(data.shape))
+        name: Tensor(
+            name, data.shape, _dtype_of(data), np.ascontiguousarray(data).reshape(data.shape)
+        )
         for name, data in constants.items()
     }
     inferred = _infer(model, constants, nodes, where)
@@ -284,9 +286,7 @@ def _infer(
         and constants[tensor.name].nbytes <= _INLINE_BYTES
     ]
     for index, name in small:
-        model.graph.initializer[index].CopyFrom(
-            onnx.numpy_helper.from_array(constants[name], name)
-        )
+        model.graph.initializer[index].CopyFrom(onnx.numpy_helper.from_array(constants[name], name))
     try:
         inferred = shape_inference.infer_shapes(
             model, check_type=True, strict_mode=True, data_prop=True

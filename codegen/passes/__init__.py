@@ -57,7 +57,7 @@ PASSES: Final[tuple[Pass, ...]] = (
 
 
 def lower(graph: Graph) -> Graph:
-    """The lowered graph of an ONNX-dialect `graph`. Raises UnsupportedError with all problems found."""
+    """The lowered graph of an ONNX-dialect one. Raises UnsupportedError with all problems found."""
     for run in PASSES:
         graph = run(graph)
     return graph

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The workbench of a pass: read one graph, write the next.
 
-A pass walks the nodes of its input in order and, for each, either `keep`s it or `emit`s others. Tensors
-that nothing needs any more disappear with the nodes that made them when the pass is `done`.
+A pass walks the nodes of its input in order and, for each, either `keep`s it or `emit`s others.
+Tensors that nothing needs any more disappear with the nodes that made them when the pass is `done`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Edit:
         self.problems.append(Problem(what, f"node {node.name!r} ({kind})", remedy))
 
     def done(self) -> Graph:
-        """The graph written, without what no output needs. Raises UnsupportedError if any was noted."""
+        """The graph written, less what no output needs. Raises what `refuse` has noted."""
         if self.problems:
             raise UnsupportedError(*self.problems)
         for output in self.graph.outputs:

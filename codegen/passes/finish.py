@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Last touches: outputs made in place, copies where an alias would be wrong, unique names, one of each constant."""
+"""Last touches: outputs made in place, copies for wrong aliases, names and constants once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codegen.ops import BinaryF32, BinaryS8, Copy, FlipSign, Transpose, View
 
 
 def name_outputs(graph: Graph) -> Graph:
-    """Where a graph output is only another name for what an operator makes, that operator makes it."""
+    """Where a graph output is just another name of some result, its operator makes it directly."""
     views = {node.outputs[0]: node for node in graph.nodes if isinstance(node.op, View)}
     makers = {name: node for node in graph.nodes for name in node.outputs}
     rename: dict[str, str] = {}
@@ -98,7 +98,9 @@ def refuse_leftovers(graph: Graph) -> Graph:
         if isinstance(op, BinaryS8 | BinaryF32) and len(shape) > 4:
             problems.append(Problem(f"broadcasting over {len(shape)} axes is not supported", where))
         if isinstance(op, Transpose) and len(op.perm) > 6:
-            problems.append(Problem(f"a transpose over {len(op.perm)} axes is not supported", where))
+            problems.append(
+                Problem(f"a transpose over {len(op.perm)} axes is not supported", where)
+            )
         for name in (*node.inputs, *node.outputs):
             tensor = graph.tensors.get(name)
             if tensor is None or tensor.data is not None or isinstance(op, FlipSign):

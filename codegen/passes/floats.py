@@ -109,7 +109,8 @@ def _gemm(edit: Edit, node: Node, op: OnnxOp) -> None:
         _gemm_in_steps(edit, node, op)
         return
     matrix = weights if integer(op, "transB", 0) else weights.T
-    w = edit.new_constant(f"{node.name}.weights", (matrix * alpha).astype(np.float32))
+    scaled = (matrix.astype(np.float32) * alpha).astype(np.float32)
+    w = edit.new_constant(f"{node.name}.weights", scaled)
     source = open_matrix(edit, node, node.inputs[0], bool(integer(op, "transA", 0)))
     edit.emit(DenseF32(), [source, w, bias], node.outputs, node)
 
@@ -130,11 +131,13 @@ def _gemm_in_steps(edit: Edit, node: Node, op: OnnxOp) -> None:
     steps: list[tuple[str, str]] = []
     alpha, beta = real(op, "alpha", 1.0), real(op, "beta", 1.0)
     if alpha != 1.0:
-        steps.append(("mul", edit.new_constant(f"{node.name}.alpha", np.float32([alpha]))))
+        steps.append(
+            ("mul", edit.new_constant(f"{node.name}.alpha", np.array([alpha], np.float32)))
+        )
     if len(node.inputs) > 2 and node.inputs[2]:
         bias = node.inputs[2]
         if beta != 1.0:
-            factor = edit.new_constant(f"{node.name}.beta", np.float32([beta]))
+            factor = edit.new_constant(f"{node.name}.beta", np.array([beta], np.float32))
             scaled = edit.activation(f"{bias}.beta", edit.tensor(bias).shape, "float32")
             edit.emit(BinaryF32("mul"), [bias, factor], [scaled], node, name=f"{node.name}.beta")
             bias = scaled
@@ -145,7 +148,9 @@ def _gemm_in_steps(edit: Edit, node: Node, op: OnnxOp) -> None:
     _product(edit, node, operands[0], operands[1], result)
     for index, (kind, operand) in enumerate(steps):
         last = index + 1 == len(steps)
-        target = output.name if last else edit.activation(f"{result}.{kind}", output.shape, "float32")
+        target = (
+            output.name if last else edit.activation(f"{result}.{kind}", output.shape, "float32")
+        )
         binary = BinaryF32(kind)  # type: ignore[arg-type]
         edit.emit(binary, [result, operand], [target], node, name=f"{node.name}.{kind}")
         result = target

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fold BatchNormalization into the convolution or matrix product before it, else into a scale and a shift."""
+"""Fold BatchNormalization into the weights before it, else make it a scale and a shift."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ F64 = npt.NDArray[np.float64]
 
 
 def fold_batchnorm(graph: Graph) -> Graph:
-    """`y = gamma * (x - mean) / sqrt(var + eps) + beta` costs nothing after constant float weights."""
+    """`gamma * (x - mean) / sqrt(var + eps) + beta` costs nothing after constant float weights."""
     edit = Edit(graph)
     for node in graph.nodes:
         op = node.op
@@ -45,7 +45,7 @@ def _lower(edit: Edit, node: Node, op: OnnxOp) -> None:
 
 
 def _folded(edit: Edit, maker: Node, op: OnnxOp, scale: F64, shift: F64) -> Node | None:
-    """The operator `maker` with scale and shift in its weights and bias; None when it cannot take them."""
+    """The operator `maker` with scale and shift in its weights and bias; None when it has none."""
     if op.type not in ("Conv", "Gemm", "MatMul"):
         return None
     weights = edit.constant(maker.inputs[1])

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from codegen.errors import ModelError, Problem
@@ -58,7 +60,7 @@ def _evaluate(edit: Edit, node: Node, op: OnnxOp) -> list[Array]:
     import onnx
     from onnx.reference import ReferenceEvaluator
 
-    attrs = {k: onnx.numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v
+    attrs: dict[str, Any] = {k: onnx.numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v
              for k, v in op.attrs.items()}  # fmt: skip
     proto = onnx.helper.make_node(op.type, node.inputs, node.outputs, domain=op.domain, **attrs)
     feeds = {name: edit.constant(name) for name in node.inputs if name}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Fold an explicit Pad into the window that reads it, wherever that gives the same numbers.
 
-The exporter may leave the Pad several Transposes and Reshapes away, so the axes are matched by their strides.
+The exporter may leave the Pad several Transposes and Reshapes away, so the axes are matched by
+their strides.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ def _fold(edit: Edit, node: Node, op: Windowed) -> bool:
     axes = _matching_axes(edit.tensor(pad_node.outputs[0]).shape, layout)
     if axes is None:
         return False
-    before, after = [pad.before[a] if a >= 0 else 0 for a in axes], [
-        pad.after[a] if a >= 0 else 0 for a in axes
-    ]
+    before, after = (
+        [pad.before[a] if a >= 0 else 0 for a in axes],
+        [pad.after[a] if a >= 0 else 0 for a in axes],
+    )
     if before[0] or before[3] or after[0] or after[3]:
         return False
     if sum(before) + sum(after) != sum(pad.before) + sum(pad.after):
@@ -65,7 +67,7 @@ def _fold(edit: Edit, node: Node, op: Windowed) -> bool:
 
 
 def _pad_above(edit: Edit, name: str) -> tuple[Node, Pad, Layout] | None:
-    """The Pad from which Views and Transposes lead to `name`, with the layout of `name` over its result."""
+    """The Pad from which Views and Transposes lead to `name`, and the layout of `name` over it."""
     steps: list[Node] = []
     maker = edit.maker(name)
     while maker is not None and isinstance(maker.op, View | Transpose):
@@ -73,19 +75,20 @@ def _pad_above(edit: Edit, name: str) -> tuple[Node, Pad, Layout] | None:
         maker = edit.maker(maker.inputs[0])
     if maker is None or not isinstance(maker.op, Pad):
         return None
-    layout: Layout | None = dense(edit.tensor(maker.outputs[0]).shape)
+    layout = dense(edit.tensor(maker.outputs[0]).shape)
     for step in reversed(steps):
         if isinstance(step.op, Transpose):
             layout = transposed(layout, step.op.perm)
-        else:
-            layout = reshaped(layout, edit.tensor(step.outputs[0]).shape)
-        if layout is None:
+            continue
+        viewed = reshaped(layout, edit.tensor(step.outputs[0]).shape)
+        if viewed is None:
             return None
+        layout = viewed
     return maker, maker.op, layout
 
 
 def _matching_axes(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...] | None:
-    """For each axis of the window's input, the axis of the padded tensor that it is, or -1 for size 1."""
+    """For each axis of the window's input, which axis of the padded tensor it is; -1 for size 1."""
     own = dense(shape)
     axes = []
     for axis in layout:

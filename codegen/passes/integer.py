@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Lower every operator between Dequantize and Quantize to the integer operator ONNX Runtime fuses it to.
+"""Lower what stands between Dequantize and Quantize to the integer operators of ONNX Runtime.
 
-An operator is matched at its Quantize: the value quantized must have no other reader, and each operand must
-come from a Dequantize or be a (dequantized) constant. What does not match stays in float, as in ONNX Runtime.
+An operator is matched at its Quantize: the value quantized must have no other reader, and each
+operand must come from a Dequantize or be a (dequantized) constant. What does not match stays in
+float, as in ONNX Runtime.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from codegen import luts
 from codegen.ir import I8, Graph, Node, OnnxOp
 from codegen.ops import AvgPoolS8, BinaryS8, Dequantize, LutS8, Quantize, SoftmaxS8
 from codegen.passes.attributes import integer, integers, real
@@ -47,8 +49,6 @@ def _fuse(edit: Edit, quantize: Node, to: Quantize) -> bool:
         return False
     target = quantize.outputs[0]
     if isinstance(inner.op, Dequantize):
-        from codegen import luts
-
         table = luts.table("requantize", inner.op.scale, inner.op.zp, to.scale, to.zp)
         _emit_lut(edit, "requantize", table, inner.inputs[0], target, quantize)
         return True
@@ -58,9 +58,7 @@ def _fuse(edit: Edit, quantize: Node, to: Quantize) -> bool:
     return lower is not None and lower(edit, inner, inner.op, quantize, to)
 
 
-def _emit_lut(
-    edit: Edit, kind: str, table: I8, source: str, target: str, *origins: Node
-) -> None:
+def _emit_lut(edit: Edit, kind: str, table: I8, source: str, target: str, *origins: Node) -> None:
     constant = edit.new_constant(f"{origins[0].name}.table", table)
     edit.emit(LutS8(kind), [source, constant], [target], *origins)
 
@@ -109,9 +107,7 @@ def _unary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> 
         if limits is None:
             return False
         params = {"lo": limits[0], "hi": limits[1]}
-    from codegen import luts
-
-    kind = "clip" if op.type == "Relu" else op.type.lower()
+    kind: luts.LutKind = "clip" if op.type == "Relu" else op.type.lower()  # type: ignore[assignment]
     table = luts.table(kind, of.scale, of.zp, to.scale, to.zp, **params)
     _emit_lut(edit, kind, table, source, quantize.outputs[0], node, quantize)
     return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Convolutions and matrix products in integers: weights, bias and multipliers as ONNX Runtime has them."""
+"""Convolutions and matrix products in integers, with the multipliers that ONNX Runtime computes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from codegen.ir import F32, I8, I32, Node, OnnxOp, Quant, Tensor
-from codegen.ops import ConvS8, Dequantize, DenseS8, MatMulS8, Quantize, Requant
+from codegen.ops import ConvS8, DenseS8, Dequantize, MatMulS8, Quantize, Requant
 from codegen.passes.attributes import integer, real
 from codegen.passes.edit import Edit
 from codegen.passes.matrices import close_matrix, open_batches, open_matrix
@@ -210,7 +210,7 @@ def _linear(
     bias: Tensor | None,
     alpha: np.float32 | None = None,
 ) -> Linear | None:
-    """Weights with their output axis first; None when these are not int8 with one scale per output."""
+    """Weights with their output axis first; None unless int8 with scales per output or one."""
     quant = weights.quant
     if weights.data is None or weights.dtype != "int8" or quant is None:
         return None

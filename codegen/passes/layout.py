@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Cancel transposes and reshapes by computing everything in the order in which it already lies.
 
-Each tensor is known as a base buffer and a `Layout` over it. Views and Transposes only change the layout;
-operators that do not care about order run on the base; those that do make the order real first, once.
-A fully connected layer behind a permuting flatten takes its weights permuted instead.
+Each tensor is known as a base buffer and a `Layout` over it. Views and Transposes only change the
+layout; operators that do not care about order run on the base; those that do make the order real
+first, once. A fully connected layer behind a permuting flatten takes its weights permuted instead.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class _Layouts:
         self.places[node.outputs[0]] = base, viewed
 
     def _result(self, node: Node, shape: Sequence[int], layout: Layout) -> str:
-        """Declare the base that holds the node's output in `layout`; the output itself if it fits."""
+        """Declare the base that holds the output in `layout`; the output itself if it fits."""
         output = self.edit.tensors[node.outputs[0]]
         if is_dense(layout) and output.shape == tuple(shape):
             return output.name

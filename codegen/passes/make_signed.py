@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Turn every uint8 into int8 by taking 128 away, zero points included; the values meant stay the same.
+"""Turn every uint8 into int8 by taking 128 away, also from zero points; its meaning stays.
 
 Only the graph's own inputs and outputs stay uint8, behind a FlipSign.
 """

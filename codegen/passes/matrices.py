@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tensors of any rank as matrices, or stacks of them, and back: the frame around Dense and MatMul."""
+"""Tensors of any rank as (stacks of) matrices, and back: the frame of Dense and MatMul."""
 
 from __future__ import annotations
 

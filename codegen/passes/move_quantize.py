@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Bring QuantizeLinear up and DequantizeLinear down, past whatever only moves values.
 
-Rounding commutes with moving, with taking a maximum, and with clipping, so the results stay the same to
-the bit; what is gained is that every arithmetic operator ends up right between its own Dequantize and
-Quantize, whatever Reshape, Pad or Relu the exporter left between them.
+Rounding commutes with moving, with taking a maximum, and with clipping, so the results stay the
+same to the bit; what is gained is that every arithmetic operator ends up right between its own
+Dequantize and Quantize, whatever Reshape, Pad or Relu the exporter left between them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, wind
 
 
 def lower_movement(graph: Graph) -> Graph:
-    """Reshape and kin, Transpose, Slice, Split, Concat, Pad, MaxPool and Resize become lowered operators."""
+    """Reshape and kin, Transpose, Slice, Split, Concat, Pad, MaxPool and Resize, lowered."""
     edit = Edit(graph)
     for node in graph.nodes:
         lower = _LOWER.get(node.op.type) if isinstance(node.op, OnnxOp) else None
@@ -117,9 +117,7 @@ def _crop(edit: Edit, node: Node, before: Sequence[int], after: Sequence[int]) -
     if min(*before, *after) >= 0:
         return source
     tensor = edit.tensor(source)
-    shape = [
-        d + min(b, 0) + min(a, 0) for d, b, a in zip(tensor.shape, before, after, strict=True)
-    ]
+    shape = [d + min(b, 0) + min(a, 0) for d, b, a in zip(tensor.shape, before, after, strict=True)]
     cropped = edit.activation(f"{source}.cropped", shape, tensor.dtype, tensor.quant)
     starts = tuple(max(0, -b) for b in before)
     part = Slice(starts, (1,) * len(shape))
@@ -159,4 +157,3 @@ _LOWER: dict[str, Callable[[Edit, Node, OnnxOp], None]] = {
     "Transpose": _transpose, "Concat": _concat, "Slice": _slice, "Split": _split, "Pad": _pad,
     "MaxPool": _max_pool, "Resize": _resize,
 }  # fmt: skip
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codegen.ir import I8, Array, F32, Node, OnnxOp, Quant, Tensor
+from codegen.ir import F32, I8, Array, Node, OnnxOp, Quant, Tensor
 from codegen.ops import Dequantize
 from codegen.passes.edit import Edit
 
@@ -14,7 +14,8 @@ def quantized(values: Array | float, scale: float, zero_point: int) -> I8:
     """QuantizeLinear to int8: divide in float32, round half to even, add, saturate."""
     with np.errstate(over="ignore"):
         real = np.asarray(values, np.float32) / np.float32(scale)
-    return np.clip(np.rint(real) + np.float32(zero_point), -128, 127).astype(np.int8)
+    integers: I8 = np.clip(np.rint(real) + np.float32(zero_point), -128, 127).astype(np.int8)
+    return integers
 
 
 def dequantized(tensor: Tensor) -> F32:

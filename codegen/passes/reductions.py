@@ -17,7 +17,8 @@ from codegen.passes.windows import spatial, to_nhwc
 class Mean:
     """A mean opened as pooling: `source` and the pooled `out_shape` are [N, H, W, C].
 
-    `spatial` says that these are the tensor's own axes, channels last; else the result is in order as it is.
+    `spatial` says that these are the tensor's own axes, channels last; else the result is in order
+    as it is.
     """
 
     source: str

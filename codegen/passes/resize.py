@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nearest-neighbour Resize as two tables of source indices, computed as ONNX Runtime does in float32."""
+"""Nearest-neighbour Resize as two tables of source indices, by ONNX Runtime's float32 sums."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ def lower_resize(edit: Edit, node: Node, op: OnnxOp) -> Resize | None:
     return Resize(rows, tables[-1])
 
 
-_FRAMES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric")
+_FRAMES = (
+    "half_pixel",
+    "pytorch_half_pixel",
+    "asymmetric",
+    "align_corners",
+    "half_pixel_symmetric",
+)
 _NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Any axis of any tensor as the last axis of a matrix [M, K], and back: the frame around Softmax."""
+"""Any axis of any tensor as the last one of a matrix [M, K], and back: the frame around Softmax."""
 
 from __future__ import annotations
 

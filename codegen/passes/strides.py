@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A small algebra of reshapes and transposes, in which most of them cancel.
 
-A `Layout` says how a tensor's elements lie in a dense base buffer: for each axis, from the outer to the
-inner, factors (size, stride in elements). Transposing permutes axes; reshaping regroups factors, and fails
-only where a factor would have to be split unevenly. For example NHWC memory seen as [N, C, H, W] is
-((N, HWC),) ((C, 1),) ((H, WC),) ((W, C),).
+A `Layout` says how a tensor's elements lie in a dense base buffer: for each axis, from the outer to
+the inner, factors (size, stride in elements). Transposing permutes axes; reshaping regroups
+factors, and fails only where a factor would have to be split unevenly. For example NHWC memory seen
+as [N, C, H, W] is ((N, HWC),) ((C, 1),) ((H, WC),) ((W, C),).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Sliding windows and the channels-last frame around spatial operators.
 
-ONNX puts channels first; kernels want them last. A spatial operator is lowered between two Transposes,
-and `codegen.passes.layout` later cancels nearly all of them.
+ONNX puts channels first; kernels want them last. A spatial operator is lowered between two
+Transposes, and `codegen.passes.layout` later cancels nearly all of them.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def window_of(
         total = max(0, span - in_hw[axis])
         if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
             small, large = total // 2, total - total // 2
-            begin[axis], end[axis] = (
-                (small, large) if auto_pad == "SAME_UPPER" else (large, small)
-            )
+            begin[axis], end[axis] = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
         elif auto_pad == "NOTSET":
             pads = integers(op, "pads", (0,) * (2 * rank))
             pads = pads if rank == 2 else (0, pads[0], 0, pads[1])
@@ -82,7 +80,7 @@ def to_nhwc(edit: Edit, node: Node, name: str) -> str:
 
 
 def from_nhwc(edit: Edit, node: Node, name: str) -> str:
-    """A fresh tensor in the frame of `name` (an ONNX result), which is written from it; its name."""
+    """Declare the channels-last twin of `name` (an ONNX result), which is to be written from it."""
     tensor = edit.tensors[name]
     n, c = tensor.shape[:2]
     h, w = spatial(tensor.shape)

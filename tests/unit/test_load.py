@@ -98,7 +98,7 @@ def test_something_else_is_not_onnx(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("dim", ["batch", None, 0])
 def test_dynamic_shapes_are_refused_with_a_remedy(tmp_path: Path, dim: str | None) -> None:
-    with pytest.raises(ModelError, match="dynamic shape.*make_dynamic_shape_fixed"):
+    with pytest.raises(ModelError, match=r"dynamic shape.*make_dynamic_shape_fixed"):
         load(save(tmp_path / "m.onnx", [relu()], [dim, 2]))
 
 
@@ -111,7 +111,12 @@ def test_contradicting_shapes_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scale", "words"),
-    [(float("nan"), "NaN or infinite"), (float("inf"), "NaN or infinite"), (0.0, "positive"), (-1.0, "positive")],
+    [
+        (float("nan"), "NaN or infinite"),
+        (float("inf"), "NaN or infinite"),
+        (0.0, "positive"),
+        (-1.0, "positive"),
+    ],
 )
 def test_bad_scales_are_refused(tmp_path: Path, scale: float, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
@@ -142,7 +147,7 @@ def test_a_zero_point_of_another_type_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_input_from_nowhere_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="'r'.*'ghost' comes from nowhere"):
+    with pytest.raises(ModelError, match=r"'r'.*'ghost' comes from nowhere"):
         load(save(tmp_path / "m.onnx", [relu("r", "ghost")], [1, 2]))
 
 
