@@ -25,6 +25,8 @@ _MULTIPLE = words("load_multiple store_multiple load_double store_double")
 _SINGLE_ISSUE = _MULTIPLE | words("divide barrier system table fp_status other")
 _FP_ARITHMETIC = words("fp_add fp_multiply fp_mac fp_divide fp_root fp_compare fp_convert")
 _HORIZON = 20
+_FINE = 10
+"""The store buffer drains in steps of a tenth of a cycle."""
 
 Ports = tuple[int, int, int, int, int]
 """Cycles until a result is ready for: late ALU, early stage and address, multiplier, accumulator,
@@ -41,6 +43,8 @@ class State:
 
     ready: tuple[tuple[str, Ports, str], ...] = ()
     busy: tuple[tuple[str, int], ...] = ()
+    stores: tuple[tuple[str, int, int], ...] = ()
+    narrow: tuple[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +57,10 @@ class _Board:
     issued: list[Instruction] = field(default_factory=list)
     ready: dict[str, tuple[Ports, str]] = field(default_factory=dict)
     busy: dict[str, int] = field(default_factory=dict)
+    narrow: tuple[str, int] | None = None
+    """Base and offset of the last sub-word store."""
+    stores: list[tuple[str, int, int]] = field(default_factory=list)
+    """Recent stores: base register, offset, and the cycle until which a load nearby must wait."""
 
 
 class ScoreboardPipeline:
@@ -74,7 +82,10 @@ class ScoreboardPipeline:
         """The bill of a block entered in state `entry`, and the state it leaves behind."""
         bill = BillBuilder(self._rules)
         board = _Board(
-            ready={name: (ports, why) for name, ports, why in entry.ready}, busy=dict(entry.busy)
+            ready={name: (ports, why) for name, ports, why in entry.ready},
+            busy=dict(entry.busy),
+            stores=list(entry.stores),
+            narrow=entry.narrow,
         )
         for i in block:
             self._issue(bill, board, i)
@@ -101,13 +112,16 @@ class ScoreboardPipeline:
     def mispredicted(self, block: Sequence[Instruction], ways: Sequence[int]) -> Bill:
         """Mispredictions of the branch that ends `block`, from how often each way out was taken.
 
-        The predictor's history is not simulated: it is taken to follow the more frequent way, so
-        every execution of another way counts as mispredicted.
+        The predictor's history is not simulated: it is taken to follow the most frequent way, so
+        every execution of another way counts. Returns are predicted by the return stack.
         """
         bill = BillBuilder(self._rules)
         last = block[-1]
-        if last.is_branch and len(ways) > 1 and last.kind in ("branch", "compare_branch"):
-            bill.add("mispredict", sum(ways) - max(ways))
+        if len(ways) < 2 or not last.is_branch or _is_return(last):
+            return ()
+        wrong = round((sum(ways) - max(ways)) * self._figures.get("mispredict_share", 1.0))
+        early = all(not i.sets_flags for i in block[-6:]) and last.kind == "branch"
+        bill.add("mispredict_early_flags" if early else "mispredict", wrong)
         return bill.done()
 
     # -- issue ------------------------------------------------------------------------------------
@@ -143,6 +157,10 @@ class ScoreboardPipeline:
             ports, cause = b.ready["flags"]
             if ports[LATE] > when and i.kind not in ("branch",):
                 when, why = ports[LATE], cause
+        if i.kind in ("load", "load_double", "load_multiple"):
+            for base, offset, until in b.stores:
+                if base == i.base and until > when and _near(i, offset):
+                    when, why = until, "wait_store"
         unit = _unit(i)
         if unit and b.busy.get(unit, 0) > when:
             when, why = b.busy[unit], "wait_unit"
@@ -185,6 +203,11 @@ class ScoreboardPipeline:
         if i.sets_flags:
             f = t + 1 + (1 if i.shifted_operand and not self._wide else 0)
             b.ready["flags"] = ((f, f, f, f, f), why)
+        if b.stores:
+            b.stores = [s for s in b.stores if s[2] > t and s[0] not in i.writes]
+        if i.kind in ("store", "store_double") and not i.indexed and self._wide and not i.writeback:
+            until = t + int(self._figures["store_to_load"])
+            b.stores += [(i.base, i.displacement + 4 * k, until) for k in range(max(1, i.transfers))]
         b.issued.append(i)
         length = self._occupancy(i)
         if length > 1:
@@ -196,14 +219,18 @@ class ScoreboardPipeline:
             self._store_buffer(b, i)
 
     def _store_buffer(self, b: _Board, i: Instruction) -> None:
-        """Sub-word stores are read-modify-write in TCM and drain slower than they come."""
+        """Sub-word stores are read-modify-write in TCM and drain slower than they can come."""
         if i.access_bytes >= 4:
             return
-        drain = self._figures["narrow_store_cycles"]
-        depth = self._figures["store_buffer"]
-        backlog = max(b.busy.get("drain16", 0), 16 * b.now) + int(16 * drain)
-        b.busy["drain16"] = backlog
-        b.busy["store"] = max(0, int((backlog - 16 * drain * depth) // 16))
+        f = self._figures
+        drain = f["narrow_store_cycles"]
+        if not i.writeback and not i.indexed and b.narrow is not None and b.narrow[0] == i.base:
+            same = ((b.narrow[1] ^ i.displacement) & 4) == 0
+            drain = f["narrow_store_same_bank"] if same else f["narrow_store_other_bank"]
+        b.narrow = (i.base, i.displacement)
+        backlog = max(b.busy.get("drain", 0), _FINE * b.now) + round(_FINE * drain)
+        b.busy["drain"] = backlog
+        b.busy["store"] = int((backlog - _FINE * drain * f["store_buffer"]) // _FINE)
 
     # -- figures ----------------------------------------------------------------------------------
 
@@ -388,6 +415,17 @@ def _same_bank(a: Instruction, b: Instruction) -> bool:
     return ((x ^ b.displacement) & 4) == 0
 
 
+def _near(i: Instruction, offset: int) -> bool:
+    """Whether a load meets the doubleword at `offset` from its own base register."""
+    if i.indexed or i.writeback:
+        return False
+    return any((i.displacement + 4 * k) >> 3 == offset >> 3 for k in range(max(1, i.transfers)))
+
+
+def _is_return(i: Instruction) -> bool:
+    return (i.kind == "indirect" and i.name == "bx") or i.kind == "load_multiple" or i.base == "sp"
+
+
 def _unit(i: Instruction) -> str:
     return "store" if i.kind in ("store", "store_double", "store_multiple") else ""
 
@@ -410,11 +448,14 @@ def _snapshot(b: _Board, end: int) -> State:
             ready.append((name, (rest[0], rest[1], rest[2], rest[3], rest[4]), why))
     busy = []
     for name in sorted(b.busy):
-        scale = 16 if name == "drain16" else 1
+        scale = _FINE if name == "drain" else 1
         rest_busy = b.busy[name] - end * scale
         if rest_busy > 0:
-            busy.append((name, min(rest_busy, 16 * _HORIZON)))
-    return State(tuple(ready), tuple(busy))
+            busy.append((name, min(rest_busy, _FINE * _HORIZON)))
+    stores = tuple(
+        (base, offset, until - end) for base, offset, until in b.stores if until > end
+    )
+    return State(tuple(ready), tuple(busy), stores, b.narrow if busy else None)
 
 
 def _aged(state: State, cycles: int) -> State:
