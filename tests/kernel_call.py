@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Run the C of one layer without compiling that layer: the text that `Variant.emit` wrote is interpreted.
+"""Runs the C of one layer without compiling it: the text that `Variant.emit` wrote is interpreted.
 
-A layer's body is a few `static const` parameter blocks and calls of kernels, so its arguments can be
-read from it and passed at run time to kernels that were compiled once, with external linkage. Thousands
-of random layers then cost one compilation per compiler and core. `kernel_emitted.py` compiles layers whole.
+A layer's body is a few `static const` parameter blocks and calls of kernels, so its arguments can
+be read from it and passed at run time to kernels that were compiled once, with external linkage.
+Thousands of random layers then cost one compilation per compiler and core. `kernel_emitted.py`
+compiles layers whole.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def _split(arguments: str) -> list[str]:
 
 
 def task(call: Call, inputs: Sequence[Array], outputs: Sequence[Array], scratch_bytes: int) -> Task:
-    """The calls in an emitted body. `outputs` give sizes and item types; their content is passed in."""
+    """The calls in an emitted body. `outputs` give item types and what is in memory before."""
     buffers: list[bytes] = []
     items: dict[str, tuple[int, int]] = {}
     for letter, arrays in (("x", inputs), ("y", outputs)):
@@ -201,9 +202,7 @@ def node_task(
         for n in node.outputs
     ]
     call = variant.emit(node, graph, goal)
-    return task(
-        call, [values[n] for n in names], outputs, variant.scratch_bytes(node, graph, goal)
-    )
+    return task(call, [values[n] for n in names], outputs, variant.scratch_bytes(node, graph, goal))
 
 
 def node_outputs(node: Node, graph: Graph, inputs: int, buffers: Sequence[bytes]) -> list[Array]:

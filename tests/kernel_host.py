@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernels compiled for this host, plain or under sanitizers: `host(...)` gives a runner of tasks."""
+"""Kernels compiled for this host, plain or sanitized: `host(...)` gives a runner of tasks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SANITIZE = (
 )
 
 
-class KernelFault(Exception):
+class KernelError(Exception):
     """A sanitizer stopped a kernel; the message is its report."""
 
 
@@ -66,6 +66,11 @@ def compile_shared(source: str, *flags: str, compiler: tuple[str, ...] = ()) -> 
     return output
 
 
+def compile_sanitized(source: str, *flags: str) -> Path:
+    """The same with ASan and UBSan; needs gcc."""
+    return compile_shared(source, *_SANITIZE, *flags, compiler=("gcc",))
+
+
 def library_source(headers: tuple[str, ...] = REFERENCE_HEADERS) -> str:
     """All kernels in one translation unit with external linkage."""
     return "#define NN_EXTERN\n" + "".join(f'#include "{name}"\n' for name in headers)
@@ -91,14 +96,14 @@ class Host:
 
 
 class SanitizedHost:
-    """Kernels under ASan and UBSan in a process of their own; each buffer stands between red zones."""
+    """Kernels under ASan and UBSan in a process of their own; buffers stand between red zones."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, task: Task) -> list[bytes]:
-        """The buffers afterwards. Raises KernelFault with the sanitizer's report."""
+        """The buffers afterwards. Raises KernelError with the sanitizer's report."""
         process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -107,7 +112,7 @@ class SanitizedHost:
             return pickle.load(process.stdout)  # type: ignore[no-any-return]
         except (EOFError, BrokenPipeError):
             self.close()
-            raise KernelFault((_folder() / "sanitizer.txt").read_text()) from None
+            raise KernelError((_folder() / "sanitizer.txt").read_text()) from None
 
     def close(self) -> None:
         if self._process is not None:
@@ -145,5 +150,4 @@ def host(*flags: str, headers: tuple[str, ...] = REFERENCE_HEADERS) -> Host:
 @cache
 def sanitized_host(*flags: str, headers: tuple[str, ...] = REFERENCE_HEADERS) -> SanitizedHost:
     """The same under ASan and UBSan; needs gcc."""
-    source = library_source(headers)
-    return SanitizedHost(compile_shared(source, *_SANITIZE, *flags, compiler=("gcc",)))
+    return SanitizedHost(compile_sanitized(library_source(headers), *flags))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Calls kernels of a shared object on buffers from `malloc`; a process of its own for sanitized ones.
+"""Calls kernels of a shared object on buffers from `malloc`; its own process for sanitized ones.
 
 `python kernel_worker.py LIBRARY` reads pickled tasks on stdin and writes pickled buffers on stdout.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def run(library: ctypes.CDLL, task: tuple[Any, ...]) -> list[bytes]:
-    """Run `(calls, buffers)` of plain tuples, as `kernel_host.plain` makes them; all buffers come back."""
+    """Run `(calls, buffers)`, as `kernel_host.plain` makes them; all buffers come back."""
     calls, contents = task
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p

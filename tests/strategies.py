@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Random lowered layers for property tests: one-node graphs with values for their activations.
 
-`CASES[kernel]` draws a `Case` that the reference of that name runs. Shapes are small and awkward (odd
-channels, windows larger than the input, padding on one side); values come from a seed, so that shrinking
-works on shapes and parameters and a failing example prints in one line.
+`CASES[kernel]` draws a `Case` that the reference of that name runs. Shapes are small and awkward
+(odd channels, windows larger than the input, padding on one side); values come from a seed, so that
+shrinking works on shapes and parameters and a failing example prints in one line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from codegen import ops
 from codegen.ir import F32, I32, Array, DType, Graph, Node, Tensor
-
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +45,7 @@ def case(
     y_dtype: DType,
     order: tuple[str, ...] = (),
 ) -> Case:
-    """A case whose node takes activations, then constants (None is absent), unless `order` says else."""
+    """A case whose node takes activations, then constants (None: absent), or `order`."""
     tensors = {n: Tensor(n, v.shape, _dtype(v)) for n, v in activations.items()}
     given = {n: v for n, v in constants.items() if v is not None}
     tensors |= {n: Tensor(n, v.shape, _dtype(v), v) for n, v in given.items()}
@@ -119,7 +118,7 @@ def real_clamps(draw: DrawFn) -> tuple[float, float]:
 
 @st.composite
 def requants(draw: DrawFn, channels: int, depth: int) -> ops.Requant:
-    """Multipliers that bring sums of `depth` products into int8's range, or near it, or far from it."""
+    """Multipliers that bring sums of `depth` products into int8's range, near it or far off."""
     typical = -np.log2(max(depth, 1)) / 2 - 7.0
     rng = np.random.default_rng(draw(seeds()))
     count = channels if draw(st.booleans()) else 1
@@ -153,7 +152,7 @@ def weight_zero_points(draw: DrawFn, channels: int) -> I32 | None:
 
 @st.composite
 def windows(draw: DrawFn, *, pool: bool = False) -> tuple[ops.Window, tuple[int, int, int, int]]:
-    """A window and (H, W, Ho, Wo), at least one output pixel; a pool's padding is less than its kernel."""
+    """A window and (H, W, Ho, Wo), at least one output pixel; a pool pads less than its kernel."""
     sides = []
     for _ in range(2):
         kernel = draw(st.integers(1, 4))
@@ -166,9 +165,7 @@ def windows(draw: DrawFn, *, pool: bool = False) -> tuple[ops.Window, tuple[int,
         sides.append((kernel, stride, before, after, dilation, size,
                       (size + before + after - span) // stride + 1))  # fmt: skip
     h, w = sides
-    window = ops.Window(
-        (h[0], w[0]), (h[1], w[1]), (h[2], w[2], h[3], w[3]), (h[4], w[4])
-    )
+    window = ops.Window((h[0], w[0]), (h[1], w[1]), (h[2], w[2], h[3], w[3]), (h[4], w[4]))
     return window, (h[5], w[5], h[6], w[6])
 
 

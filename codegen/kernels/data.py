@@ -36,11 +36,15 @@ def merge_axes(sizes: Sequence[int], steps: Sequence[int]) -> tuple[list[int], l
     return [size for size, _ in merged], [step for _, step in merged]
 
 
-def _strided_copy(item_bytes: int, sizes: Sequence[int], steps: Sequence[int], first: str) -> Call:
+def _strided_copy(item_bytes: int, sizes: Sequence[int], steps: Sequence[int], first: int) -> Call:
     sizes, steps = merge_axes(sizes, steps)
     missing = RANK - len(sizes)
-    fields = {"size": c_array([1] * missing + sizes), "step": c_array([0] * missing + steps)}
-    body = f"{c_struct('nn_strided', 'p', fields)}\nnn_strided_copy({item_bytes}, &p, {first}, y0);"
+    fields: dict[str, int | float | str] = {
+        "size": c_array([1] * missing + sizes),
+        "step": c_array([0] * missing + steps),
+        "first": first,
+    }
+    body = f"{c_struct('nn_strided', 'p', fields)}\nnn_strided_copy({item_bytes}, &p, x0, y0);"
     return Call(("nn_strided_copy.h",), (), body)
 
 
@@ -48,16 +52,16 @@ def transpose(node: Node, graph: Graph) -> Call:
     op = op_of(node, Transpose)
     x, y = in_and_out(node, graph)
     steps = dense_steps(x.shape)
-    return _strided_copy(ITEM_BYTES[x.dtype], y.shape, [steps[axis] for axis in op.perm], "x0")
+    return _strided_copy(ITEM_BYTES[x.dtype], y.shape, [steps[axis] for axis in op.perm], 0)
 
 
 def slice_(node: Node, graph: Graph) -> Call:
     op = op_of(node, Slice)
     x, y = in_and_out(node, graph)
     dense = dense_steps(x.shape)
-    offset = sum(start * step for start, step in zip(op.starts, dense, strict=True))
+    first = sum(start * step for start, step in zip(op.starts, dense, strict=True))
     steps = [stride * step for stride, step in zip(op.steps, dense, strict=True)]
-    return _strided_copy(ITEM_BYTES[x.dtype], y.shape, steps, f"x0 + {offset}")
+    return _strided_copy(ITEM_BYTES[x.dtype], y.shape, steps, first)
 
 
 def copy(node: Node, graph: Graph) -> Call:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every kernel header stands alone and compiles without a warning, under each compiler and linkage."""
+"""Every kernel header stands alone and compiles without a warning, whatever the compiler."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""nn_requant.h: the integer paths give the bits of the float path, at every edge and everywhere else."""
+"""nn_requant.h: the integer paths give the bits of the float path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def expected(acc: I32, multiplier: F32) -> I32:
 
 
 def edges() -> tuple[I32, F32]:
-    """Every multiplier exponent with awkward mantissas, against accumulators around every power of 2."""
+    """Every exponent with awkward mantissas, against accumulators around every power of 2."""
     near = [sign * (1 << e) + d for e in range(31) for d in range(-3, 4) for sign in (-1, 1)]
     odd = [0, -(2**31), 2**31 - 1, 2**24 + 1, 2**25 + 2, 2**25 + 6, 3 * 2**24 + 3, 12345678]
     acc = np.array(sorted({*near, *odd}), np.int32)
@@ -121,7 +121,5 @@ def test_a_wrong_rounding_is_caught() -> None:
     library = ctypes.CDLL(str(compile_shared(broken)))
     acc, multiplier = near_ties(100_000, 7)
     y = np.zeros_like(acc)
-    library.rint_scaled(
-        len(acc), *[ctypes.c_void_p(a.ctypes.data) for a in (acc, multiplier, y)]
-    )
+    library.rint_scaled(len(acc), *[ctypes.c_void_p(a.ctypes.data) for a in (acc, multiplier, y)])
     assert (np.clip(y, -FAR, FAR) != expected(acc, multiplier)).any()
