@@ -36,7 +36,7 @@ NN_INLINE float nn_log_f32(float x)
     const float s = f / (2.0f + f);
     const float z = s * s;
     const float tail = z * (2.0f / 3.0f + z * (2.0f / 5.0f + z * (2.0f / 7.0f + z * (2.0f / 9.0f))));
-    const float low = (float)n * -0x1.05c61p-13f - s * (f - tail);
+    const float low = (float)n * -0x1.bd0106p-13f - s * (f - tail);
     return (float)n * 0x1.63p-1f + (f + low);
 }
 
