@@ -17,6 +17,7 @@ from simharness.image import Image, Memory, Symbol, Toolchain
 
 _KINDS = {"STT_FUNC": "func", "STT_OBJECT": "object", "STT_NOTYPE": "notype"}
 _ALLOC = 0x2
+_EXECUTE = 0x4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +65,36 @@ def parse(data: bytes) -> Parsed:
         )
     except ELFError as error:
         raise UsageError(f"not an ELF file, or a damaged one: {error}") from error
+
+
+def thumb_code(data: bytes) -> tuple[Segment, ...]:
+    """The executable bytes without the literal pools between them, as the mapping symbols tell.
+
+    Empty when the file was stripped of its symbols.
+    """
+    elf = ELFFile(io.BytesIO(data))
+    marks: list[tuple[int, bool]] = []
+    for table in elf.iter_sections():
+        if isinstance(table, SymbolTableSection):
+            marks += [
+                (s["st_value"], s.name[:2] == "$t")
+                for s in table.iter_symbols()
+                if s.name[:2] in ("$t", "$d", "$a")
+            ]
+    marks.sort()
+    found = []
+    for section in elf.iter_sections():
+        if not section["sh_flags"] & _EXECUTE or section["sh_type"] == "SHT_NOBITS":
+            continue
+        start, code = section["sh_addr"], section.data()
+        inside = [m for m in marks if start <= m[0] < start + len(code)]
+        ends = [*(address for address, _ in inside[1:]), start + len(code)]
+        found += [
+            Segment(address, code[address - start : end - start])
+            for (address, is_code), end in zip(inside, ends, strict=True)
+            if is_code and end > address
+        ]
+    return tuple(found)
 
 
 def image(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from unicorn import UC_HOOK_BLOCK
+from unicorn import UC_HOOK_BLOCK, UC_HOOK_CODE
 from unicorn.arm_const import UC_ARM_REG_LR
 from unicorn.unicorn_py3.unicorn import Uc, UcError, uclib
 
@@ -50,6 +50,7 @@ class Counter(Protocol):
     def resume(self, budget: int) -> None: ...
     def finish(self) -> dict[Key, int]: ...
     def add_capture(self, capture: Capture) -> None: ...
+    def watch(self, accesses: Sequence[tuple[int, int]]) -> None: ...
 
     @property
     def executed(self) -> int: ...
@@ -59,6 +60,8 @@ class Counter(Protocol):
     def bucket(self) -> int: ...
     @property
     def stray(self) -> int | None: ...
+    @property
+    def unaligned(self) -> tuple[int, int] | None: ...
 
 
 def attach(uc: Uc, ranges: Ranges, layers: Sequence[int], *, pure_python: bool = False) -> Counter:
@@ -103,18 +106,31 @@ class NativeCounter:
             raise MemoryError("no memory for the block counter")
         self._state = native.State.from_address(self._pointer)
         self._captures: list[Capture] = []
-        handle = ctypes.c_size_t()
-        status = uclib.uc_hook_add(
-            uc._uch, ctypes.byref(handle), UC_HOOK_BLOCK,
-            ctypes.cast(library.sim_on_block, ctypes.c_void_p), ctypes.c_void_p(self._pointer),
-            ctypes.c_uint64(1), ctypes.c_uint64(0),
-        )  # fmt: skip
-        if status:
-            raise UcError(status)
+        self._uc = uc
+        self._hook(UC_HOOK_BLOCK, library.sim_on_block, self._pointer, 1, 0)
 
     def __del__(self) -> None:
         if pointer := getattr(self, "_pointer", None):
             self._library.sim_free(pointer)
+
+    def _hook(self, kind: int, function: Any, user: int, begin: int, end: int) -> None:
+        handle = ctypes.c_size_t()
+        status = uclib.uc_hook_add(
+            self._uc._uch, ctypes.byref(handle), kind, ctypes.cast(function, ctypes.c_void_p),
+            ctypes.c_void_p(user), ctypes.c_uint64(begin), ctypes.c_uint64(end),
+        )  # fmt: skip
+        if status:
+            raise UcError(status)
+
+    def watch(self, accesses: Sequence[tuple[int, int]]) -> None:
+        """Stop at an (instruction, register) when the register is no multiple of 4 there."""
+        for address, register in accesses:
+            if not self._library.sim_watch(self._pointer, address, register):
+                raise MemoryError("no memory for watched instructions")
+        if accesses:
+            # One hook for all: Unicorn searches a list of hooks at every instruction that has one.
+            first, last = min(a for a, _ in accesses), max(a for a, _ in accesses)
+            self._hook(UC_HOOK_CODE, self._library.sim_on_access, self._pointer, first, last)
 
     def start(self, budget: int) -> None:
         self._library.sim_reset(self._pointer)
@@ -126,6 +142,8 @@ class NativeCounter:
         state.budget = budget
         state.executed = 0
         state.exhausted = 0
+        state.unaligned = 0
+        state.stray = 0
 
     def finish(self) -> dict[Key, int]:
         count = self._library.sim_finish(self._pointer)
@@ -163,6 +181,11 @@ class NativeCounter:
     def stray(self) -> int | None:
         return int(self._state.stray_pc) if self._state.stray else None
 
+    @property
+    def unaligned(self) -> tuple[int, int] | None:
+        state = self._state
+        return (int(state.unaligned_pc), int(state.base)) if state.unaligned else None
+
 
 _RECORD = np.dtype(
     [("bucket", "<u4"), ("source", "<u4"), ("size", "<u4"), ("target", "<u4"), ("count", "<u8")]
@@ -186,6 +209,7 @@ class PythonCounter:
     exhausted: bool = False
     bucket: int = 0
     stray: int | None = None
+    unaligned: tuple[int, int] | None = None
     _budget: int = UNLIMITED
     _counts: dict[Key, int] = field(default_factory=lambda: defaultdict(int))
     _frames: list[tuple[int, int]] = field(default_factory=list)
@@ -203,13 +227,26 @@ class PythonCounter:
         self._frames.clear()
         self._previous = None
         self.bucket = 0
-        self.stray = None
         self.resume(min(budget, UNLIMITED))
 
     def resume(self, budget: int) -> None:
         self._budget = budget
         self.executed = 0
         self.exhausted = False
+        self.stray = None
+        self.unaligned = None
+
+    def watch(self, accesses: Sequence[tuple[int, int]]) -> None:
+        registers = dict(accesses)
+
+        def on_access(uc: Uc, pc: int, size: int, _: object) -> None:
+            register = registers.get(pc)
+            if register is not None and (base := uc.reg_read(register)) & 3:
+                self.unaligned = pc, base
+                uc.emu_stop()
+
+        for address in registers:
+            self.uc.hook_add(UC_HOOK_CODE, on_access, begin=address, end=address)
 
     def finish(self) -> dict[Key, int]:
         while self._frames:

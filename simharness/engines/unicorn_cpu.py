@@ -22,6 +22,7 @@ from unicorn import unicorn_const as const
 from unicorn.arm_const import (
     UC_ARM_REG_LR,
     UC_ARM_REG_PC,
+    UC_ARM_REG_R0,
     UC_ARM_REG_SP,
     UC_CPU_ARM_CORTEX_M0,
     UC_CPU_ARM_CORTEX_M3,
@@ -32,6 +33,7 @@ from unicorn.arm_const import (
 from unicorn.unicorn_py3.unicorn import Uc, UcError
 
 from simharness import elf
+from simharness.engines.decode import aligned_accesses
 from simharness.engines.unicorn_count import RUN, Counter, attach
 from simharness.errors import FaultError, UsageError
 from simharness.firmware import GUARD_BYTES, GUARD_SYMBOLS
@@ -84,7 +86,9 @@ def model(core: str) -> Uc:
 class Cpu:
     """An image loaded and booted: `call` runs a function to its return."""
 
-    def __init__(self, image: Image, *, pure_python: bool = False) -> None:
+    def __init__(
+        self, image: Image, *, pure_python: bool = False, check_alignment: bool = False
+    ) -> None:
         """Map, load and attach the counter; nothing has run yet (see `boot`)."""
         self.image = image
         self.uc = model(image.core)
@@ -104,6 +108,9 @@ class Cpu:
             [s.address for s in self.layers],
             pure_python=pure_python,
         )
+        if check_alignment:
+            accesses = aligned_accesses(elf.thumb_code(image.elf))
+            self.counter.watch([(a, UC_ARM_REG_R0 + r) for a, r in accesses])
         self.stack_top = self._initial_stack(parsed)
         self._guards = tuple(
             (name, self.view(image.symbols[name].address, GUARD_BYTES))
@@ -173,6 +180,12 @@ class Cpu:
                 f"more than {budget} instructions, stopped at {self.where()}; "
                 "an endless loop, or a budget too small"
             )
+        if self.counter.unaligned is not None:
+            pc, base = self.counter.unaligned
+            raise FaultError(
+                f"unaligned access, which this instruction faults on (base {base:#010x}), "
+                f"at {self._place(pc)}"
+            )
         if self.counter.stray is not None:
             raise FaultError(f"jumped to {self.counter.stray:#010x}, outside of all memories")
         if self.uc.reg_read(UC_ARM_REG_PC) & ~1 != self.sentinel:
@@ -216,7 +229,9 @@ class Cpu:
 
     def where(self) -> str:
         """The place that the program counter points at, in words."""
-        pc = self.uc.reg_read(UC_ARM_REG_PC) & ~1
+        return self._place(self.uc.reg_read(UC_ARM_REG_PC) & ~1)
+
+    def _place(self, pc: int) -> str:
         layer = f" in layer {self.layer()}" if self.counter.bucket else ""
         return f"{self.symbol_at(pc)} ({pc:#010x}){layer}"
 

@@ -25,7 +25,7 @@ from simharness.toolchain import compilers
 _HERE = Path(__file__).parent
 _REMEDY = f"install one with: {Path(sys.executable).name} -m pip install ziglang"
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
-_VERSION = 1
+_VERSION = 3
 
 
 class State(Structure):
@@ -40,6 +40,9 @@ class State(Structure):
         ("stray_pc", c_uint32),
         ("out_of_memory", c_uint32),
         ("last_pc", c_uint32),
+        ("unaligned", c_uint32),
+        ("unaligned_pc", c_uint32),
+        ("base", c_uint32),
     )
 
 
@@ -123,6 +126,8 @@ def _open(path: Path) -> ctypes.CDLL | None:
     library.sim_free.restype = None
     library.sim_capture.argtypes = (c_void_p, c_uint32, c_void_p, c_void_p, c_uint32)
     library.sim_capture.restype = c_int
+    library.sim_watch.argtypes = (c_void_p, c_uint32, c_uint32)
+    library.sim_watch.restype = c_int
     library.sim_reset.argtypes = (c_void_p,)
     library.sim_reset.restype = None
     library.sim_finish.argtypes = (c_void_p,)

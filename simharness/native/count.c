@@ -25,6 +25,9 @@ typedef struct {
   uint32_t stray_pc;
   uint32_t out_of_memory;
   uint32_t last_pc;      // the block entered last
+  uint32_t unaligned;    // 1 when sim_on_access saw an address that hardware faults on,
+  uint32_t unaligned_pc; // and where
+  uint32_t base;         // the register's value there
 } sim_state;
 
 // A count, as handed to Python: an edge, or a block when size is not 0.
@@ -50,6 +53,7 @@ typedef struct {
 typedef struct {
   uint32_t base, halves;
   uint32_t *index;  // of the block that starts at base + 2 * i; 0 is none
+  uint8_t *watch;   // Unicorn's number of the register that must be aligned there, or 0; may be NULL
 } range;
 
 typedef struct {
@@ -88,13 +92,16 @@ sim_counter *sim_new(uint32_t range_count, const uint32_t *bases, const uint32_t
                      uint32_t layer_count, const uint32_t *layers, uc_stop_fn stop,
                      uc_reg_fn reg_read, uc_mem_fn mem_read);
 void sim_free(sim_counter *c);
+int sim_watch(sim_counter *c, uint32_t pc, uint32_t reg);
 int sim_capture(sim_counter *c, uint32_t bucket, const void *from, void *to, uint32_t size);
 void sim_reset(sim_counter *c);
 uint64_t sim_finish(sim_counter *c);
 const sim_record *sim_records(const sim_counter *c);
 void sim_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 
-uint32_t sim_version(void) { return 1; }
+void sim_on_access(uc_engine *uc, uint64_t address, uint32_t size, void *user);
+
+uint32_t sim_version(void) { return 3; }
 
 // Makes room for one more of `count` items; 0 when memory is exhausted.
 static int grow(sim_counter *c, void **items, uint64_t count, uint64_t *room, size_t item_size) {
@@ -283,6 +290,38 @@ void sim_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
   }
 }
 
+// Unicorn's UC_HOOK_CODE: stops at a watched instruction whose address the core would fault on.
+void sim_on_access(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
+  sim_counter *c = user;
+  const range *r = &c->ranges[c->recent_range];  // of the block that is running
+  const uint32_t pc = (uint32_t)address, half = (pc - r->base) >> 1;
+  uint32_t base = 0;
+  (void)size;
+  if (half >= r->halves || r->watch == NULL || r->watch[half] == 0) return;
+  (void)c->reg_read(uc, r->watch[half], &base);
+  if (base & 3u) {
+    c->state.unaligned = 1;
+    c->state.unaligned_pc = pc;
+    c->state.base = base;
+    (void)c->stop(uc);
+  }
+}
+
+// Register `reg` (Unicorn's number) must be a multiple of 4 at the instruction at `pc`.
+// 0 when memory is exhausted or `pc` is in no range.
+int sim_watch(sim_counter *c, uint32_t pc, uint32_t reg) {
+  for (uint32_t i = 0; i < c->range_count; i++) {
+    range *r = &c->ranges[i];
+    const uint32_t half = (pc - r->base) >> 1;
+    if (half >= r->halves) continue;
+    if (r->watch == NULL) r->watch = calloc(r->halves, 1);
+    if (r->watch == NULL) return 0;
+    r->watch[half] = (uint8_t)reg;
+    return 1;
+  }
+  return 0;
+}
+
 sim_counter *sim_new(uint32_t range_count, const uint32_t *bases, const uint32_t *sizes,
                      uint32_t layer_count, const uint32_t *layers, uc_stop_fn stop,
                      uc_reg_fn reg_read, uc_mem_fn mem_read) {
@@ -316,7 +355,10 @@ sim_counter *sim_new(uint32_t range_count, const uint32_t *bases, const uint32_t
 
 void sim_free(sim_counter *c) {
   if (c == NULL) return;
-  for (uint32_t i = 0; i < c->range_count; i++) free(c->ranges[i].index);
+  for (uint32_t i = 0; i < c->range_count; i++) {
+    free(c->ranges[i].index);
+    free(c->ranges[i].watch);
+  }
   free(c->ranges);
   free(c->layers);
   free(c->blocks);
@@ -327,6 +369,7 @@ void sim_free(sim_counter *c) {
 }
 
 // Whenever bucket `bucket` ends, copies `size` bytes; 0 when memory is exhausted.
+int sim_watch(sim_counter *c, uint32_t pc, uint32_t reg);
 int sim_capture(sim_counter *c, uint32_t bucket, const void *from, void *to, uint32_t size) {
   capture *moved = realloc(c->captures, ((size_t)c->capture_count + 1) * sizeof(capture));
   if (moved == NULL) return 0;
