@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Render a `Program` as stand-alone C99 files, kernels included."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+
+from codegen.emit.literals import array_rows, decimal_float
+from codegen.emit.names import comment
+from codegen.emit.program import Argument, Layer, Port, Program, Sources, Table
+from runtime_c import read_header, with_includes
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,
+)
+
+
+def render(program: Program) -> Sources:
+    """The files of the program by name: model, weights, and the kernel headers that they include."""
+    name = program.name
+    inputs = [_port(p, "input", i, len(program.inputs)) for i, p in enumerate(program.inputs)]
+    outputs = [_port(p, "output", i, len(program.outputs)) for i, p in enumerate(program.outputs)]
+    ports = [*inputs, *outputs]
+    pointers = {
+        f"{kind}{i}": str(port["parameter"])
+        for kind, group in (("input", inputs), ("output", outputs))
+        for i, port in enumerate(group)
+    }
+    facts = {
+        "name": name,
+        "arena_bytes": program.arena_bytes,
+        "arena_align": program.arena_align,
+        "weights_bytes": sum(t.size_bytes for t in program.tables),
+        "headers": program.headers,
+        "defines": program.defines,
+        "ports": ports,
+        "parameters": ", ".join(
+            [f"const {p['ctype']} *{p['parameter']}" for p in inputs]
+            + [f"{p['ctype']} *{p['parameter']}" for p in outputs]
+        ),
+        "call": ", ".join(str(p["parameter"]) for p in ports),
+        "null_check": " || ".join(f"{p['parameter']} == NULL" for p in ports),
+        "align_check": " || ".join(f"(uintptr_t){p['parameter']} % 4u != 0u" for p in ports),
+        "layers": [_layer(i, layer, pointers) for i, layer in enumerate(program.layers)],
+        "tables": [_table(table) for table in program.tables],
+    }
+    files = {
+        f"{name}.c": "model.c.j2",
+        f"{name}.h": "model.h.j2",
+        f"{name}_weights.c": "weights.c.j2",
+        f"{name}_weights.h": "weights.h.j2",
+    }
+    sources = {file: _TEMPLATES.get_template(t).render(facts) for file, t in files.items()}
+    return sources | {header: read_header(header) for header in with_includes(program.headers)}
+
+
+def _port(port: Port, kind: str, index: int, count: int) -> Mapping[str, object]:
+    shape = "x".join(map(str, port.shape)) or "scalar"
+    return {
+        "macro": f"{kind.upper()}{index}",
+        "parameter": kind if count == 1 else f"{kind}{index}",
+        "title": f'{kind} {index}: {port.ctype} {shape}, "{comment(port.tensor)}"',
+        "ctype": port.ctype,
+        "count": port.count,
+        "rank": len(port.shape),
+        "shape": ", ".join(map(str, port.shape)),
+        "scale": decimal_float(port.scale) if port.scale is not None else "",
+        "zero_point": port.zero_point,
+    }
+
+
+def _layer(index: int, layer: Layer, pointers: Mapping[str, str]) -> Mapping[str, object]:
+    origin = [comment(name, 80) for name in layer.origin[:4]] or [comment(layer.node, 80)]
+    more = f" and {len(layer.origin) - 4} more" if len(layer.origin) > 4 else ""
+    names = ", ".join(f'"{name}"' for name in origin) + more
+    unused = [
+        f"(void){a.name};" for a in layer.arguments if not re.search(rf"\b{a.name}\b", layer.body)
+    ]
+    body = textwrap.indent("\n".join((*layer.body.splitlines(), *unused)), "    ")
+    return {
+        "title": f"Layer {index}: {layer.op} from {names}, by {layer.kernel}.",
+        "notes": layer.notes,
+        "symbol": layer.symbol,
+        "parameters": ", ".join(
+            [f"const {a.ctype} *{a.name}" for a in layer.inputs]
+            + [f"{a.ctype} *{a.name}" for a in layer.outputs]
+            + (["uint8_t *scratch"] if layer.scratch else [])
+        ),
+        "body": body.splitlines(),
+        "call": f"{layer.symbol}({', '.join(_pointer(a, layer, pointers) for a in layer.arguments)});",
+    }
+
+
+def _pointer(argument: Argument, layer: Layer, pointers: Mapping[str, str]) -> str:
+    """The C expression of an argument; arena pointers are cast through `void *` to their type."""
+    const = "const " if argument in layer.inputs else ""
+    if argument.memory == "arena":
+        place = f"arena + {argument.offset}"
+        if argument.ctype == "uint8_t":
+            return place
+        return f"({const}{argument.ctype} *){'(const void *)' if const else '(void *)'}({place})"
+    pointer = pointers[argument.memory]
+    if argument.offset == 0:
+        return pointer
+    item_bytes = {"int8_t": 1, "uint8_t": 1, "int64_t": 8}.get(argument.ctype, 4)
+    return f"{pointer} + {argument.offset // item_bytes}"
+
+
+def _table(table: Table) -> Mapping[str, object]:
+    return {
+        "symbol": table.symbol,
+        "ctype": table.ctype,
+        "count": int(table.data.size),
+        "size_bytes": table.size_bytes,
+        "align": table.align,
+        "users": ", ".join(map(str, table.users)),
+        "rows": array_rows(table.ctype, table.data),
+    }
