@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_array, c_float, c_struct
 from codegen.kernels.reference import Reference, constant_input, in_and_out, is_op, op_of
-from codegen.ops import BinaryF32, BinaryS8
+from codegen.ops import BinaryF32, BinaryKind, BinaryS8
 
 Axis = tuple[int, int, int]
 """Size of an output axis, and the steps of a and b along it."""
@@ -64,39 +64,66 @@ def operands(node: Node, graph: Graph, ctype: str) -> tuple[tuple[Constant, ...]
     return tuple(constants), ", ".join(names)
 
 
-def _parameters(op: BinaryS8) -> Mapping[str, int | float | str]:
-    """What `nn_add`, `nn_mul` or `nn_sub` holds; every float operation rounds to float32."""
-    a_scale, b_scale = np.float32(op.a_scale), np.float32(op.b_scale)
-    out_scale, out_zp = np.float32(op.out_scale), np.float32(op.out_zp)
-    clamp = {"lo": op.lo, "hi": op.hi}
-    match op.kind:
-        case "add":
-            a_ratio, b_ratio = a_scale / out_scale, b_scale / out_scale
-            zero = a_ratio * np.float32(op.a_zp) + b_ratio * np.float32(op.b_zp)
-            return {
-                "a_ratio": float(a_ratio),
-                "b_ratio": float(b_ratio),
-                "fixed": float(out_zp - zero),
-                **clamp,
-            }
-        case "mul":
-            return {
-                "ratio": float(a_scale * b_scale / out_scale),
-                "a_zp": op.a_zp,
-                "b_zp": op.b_zp,
-                "out_zp": op.out_zp,
-                **clamp,
-            }
-        case "sub":
-            return {
-                "a_scale": float(a_scale),
-                "b_scale": float(b_scale),
-                "out_scale": float(out_scale),
-                "a_zp": op.a_zp,
-                "b_zp": op.b_zp,
-                "out_zp": op.out_zp,
-                **clamp,
-            }
+def _half_ulp(largest: float) -> float:
+    """The most that rounding a value of at most this magnitude to float32 changes it."""
+    return float(np.spacing(np.float32(largest))) / 2
+
+
+def _fixed_point(a_ratio: float, b_ratio: float, fixed: float) -> dict[str, int]:
+    """The int32 form of `fixed + b_ratio * b + a_ratio * a + 1/2`, and by how much it may be off.
+
+    What is off: the three constants by 1/2 each (times 128 for the factors), and the float form
+    that it stands for by one rounding per fused multiply-add. Absurd ratios leave nothing but doubt.
+    """
+    inner = abs(fixed) + 128 * b_ratio
+    largest = inner + 128 * a_ratio + 1
+    if largest >= 2**29:
+        return {"a_factor": 0, "b_factor": 0, "offset": 0, "shift": 0, "doubt": 1}
+    shift = 29 - int(np.ceil(np.log2(largest)))
+    rounding = (_half_ulp(inner) + _half_ulp(largest)) * 2**shift
+    return {
+        "a_factor": round(a_ratio * 2**shift),
+        "b_factor": round(b_ratio * 2**shift),
+        "offset": round((fixed + 0.5) * 2**shift),
+        "shift": shift,
+        "doubt": int(np.ceil(128 / 2 + 128 / 2 + 1 / 2 + rounding)) + 1,
+    }
+
+
+def _add(op: BinaryS8) -> dict[str, int | float | str]:
+    """The `nn_add` of QLinearAdd; every float operation rounds to float32."""
+    a_ratio = np.float32(op.a_scale) / np.float32(op.out_scale)
+    b_ratio = np.float32(op.b_scale) / np.float32(op.out_scale)
+    zero = a_ratio * np.float32(op.a_zp) + b_ratio * np.float32(op.b_zp)
+    fixed = float(np.float32(op.out_zp) - zero)
+    return {
+        "a_ratio": float(a_ratio), "b_ratio": float(b_ratio), "fixed": fixed,
+        "lo": op.lo, "hi": op.hi, **_fixed_point(float(a_ratio), float(b_ratio), fixed),
+    }  # fmt: skip
+
+
+def _mul(op: BinaryS8) -> dict[str, int | float | str]:
+    """The `nn_mul` of QLinearMul."""
+    ratio = np.float32(op.a_scale) * np.float32(op.b_scale) / np.float32(op.out_scale)
+    return {
+        "ratio": float(ratio), "a_zp": op.a_zp, "b_zp": op.b_zp, "out_zp": op.out_zp,
+        "lo": op.lo, "hi": op.hi,
+    }  # fmt: skip
+
+
+def _sub(op: BinaryS8) -> dict[str, int | float | str]:
+    """The `nn_sub` of Sub in float32."""
+    return {
+        "a_scale": op.a_scale, "b_scale": op.b_scale, "out_scale": op.out_scale,
+        "a_zp": op.a_zp, "b_zp": op.b_zp, "out_zp": op.out_zp, "lo": op.lo, "hi": op.hi,
+    }  # fmt: skip
+
+
+_PARAMETERS: Mapping[BinaryKind, Callable[[BinaryS8], Mapping[str, int | float | str]]] = {
+    "add": _add,
+    "mul": _mul,
+    "sub": _sub,
+}
 
 
 def binary_s8(node: Node, graph: Graph) -> Call:
@@ -108,7 +135,7 @@ def binary_s8(node: Node, graph: Graph) -> Call:
     body = "\n".join(
         (
             broadcast_text(a, b, y),
-            c_struct(f"nn_{op.kind}", "q", _parameters(op)),
+            c_struct(f"nn_{op.kind}", "q", _PARAMETERS[op.kind](op)),
             f"{kernel}(&p, &q, {names}, y0);",
         )
     )
@@ -127,7 +154,7 @@ def binary_f32(node: Node, graph: Graph) -> Call:
     return Call(("nn_binary_f32.h",), constants, body)
 
 
-def _is_s8(kind: str) -> Reference:
+def _is_s8(kind: BinaryKind) -> Reference:
     return Reference(
         f"nn_{kind}_s8",
         lambda node, graph: isinstance(node.op, BinaryS8) and node.op.kind == kind,

@@ -2,17 +2,54 @@
  *
  * y = a + b on int8, as ONNX Runtime's QLinearAdd: with ratios of scales r and the constant
  * fixed = y_zp - (a_ratio * a_zp + b_ratio * b_zp), y = rint(fma(a_ratio, a, fma(b_ratio, b, fixed))).
+ * Cores without an FPU first compute the sum in fixed point, and in float only where that leaves a doubt.
  * y may be a or b where that input is not broadcast.
  */
 #ifndef NN_ADD_S8_H
 #define NN_ADD_S8_H
 
 #include "nn_broadcast.h"
+#include "nn_requant.h"
 
 typedef struct {
     float a_ratio, b_ratio, fixed;
     int32_t lo, hi;
+    /* y + 1/2 is a_factor * a + b_factor * b + offset with `shift` bits of fraction, at most `doubt` off. */
+    int32_t a_factor, b_factor, offset, shift, doubt;
 } nn_add;
+
+NN_INLINE int8_t nn_add_float(int32_t a, int32_t b, const nn_add *q)
+{
+    const float sum =
+        nn_fma_f32((float)a, q->a_ratio, nn_fma_f32((float)b, q->b_ratio, q->fixed));
+    return nn_quantize_s8(sum, 0, q->lo, q->hi);
+}
+
+#if defined(NN_REQUANT_INTEGER)
+
+NN_RARE int8_t nn_add_doubtful(int32_t a, int32_t b, const nn_add *q)
+{
+    return nn_add_float(a, b, q);
+}
+
+NN_INLINE int8_t nn_add_value(int32_t a, int32_t b, const nn_add *q)
+{
+    const int32_t sum = a * q->a_factor + b * q->b_factor + q->offset;
+    const uint32_t fraction = (1u << q->shift) - 1u;
+    if (((uint32_t)(sum + q->doubt) & fraction) <= 2u * (uint32_t)q->doubt) {
+        return nn_add_doubtful(a, b, q);
+    }
+    return (int8_t)nn_clamp_s32(sum >> q->shift, q->lo, q->hi);
+}
+
+#else
+
+NN_INLINE int8_t nn_add_value(int32_t a, int32_t b, const nn_add *q)
+{
+    return nn_add_float(a, b, q);
+}
+
+#endif
 
 NN_KERNEL void nn_add_s8(const nn_broadcast *p, const nn_add *q, const int8_t *a, const int8_t *b,
                       int8_t *y)
@@ -27,10 +64,7 @@ NN_KERNEL void nn_add_s8(const nn_broadcast *p, const nn_add *q, const int8_t *a
                 for (int32_t l = 0; l < p->size[3]; l++) {
                     const int32_t a_value = row_a[l * p->a_step[3]];
                     const int32_t b_value = row_b[l * p->b_step[3]];
-                    const float sum = nn_fma_f32(
-                        (float)a_value, q->a_ratio,
-                        nn_fma_f32((float)b_value, q->b_ratio, q->fixed));
-                    *y++ = nn_quantize_s8(sum, 0, q->lo, q->hi);
+                    *y++ = nn_add_value(a_value, b_value, q);
                 }
             }
         }
