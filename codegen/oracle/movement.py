@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Operators that only move bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen.ir import Array
+from codegen.ops import Concat, Copy, FlipSign, Pad, Resize, Slice, Transpose, View
+
+Shape = tuple[int, ...]
+
+
+def flip_sign(op: FlipSign, shape: Shape, x: Array) -> Array:
+    other = np.int8 if x.dtype == np.uint8 else np.uint8
+    return (x.view(np.uint8) ^ np.uint8(0x80)).view(other)
+
+
+def reshape(op: View | Copy, shape: Shape, x: Array) -> Array:
+    return x.reshape(shape)
+
+
+def transpose(op: Transpose, shape: Shape, x: Array) -> Array:
+    return np.ascontiguousarray(x.transpose(op.perm))
+
+
+def concat(op: Concat, shape: Shape, *inputs: Array) -> Array:
+    return np.concatenate(inputs, axis=op.axis)
+
+
+def slice_(op: Slice, shape: Shape, x: Array) -> Array:
+    for axis, (start, step, size) in enumerate(zip(op.starts, op.steps, shape, strict=True)):
+        x = x.take(start + step * np.arange(size), axis=axis)
+    return x
+
+
+def pad(op: Pad, shape: Shape, x: Array) -> Array:
+    width = list(zip(op.before, op.after, strict=True))
+    if op.mode == "constant":
+        return np.pad(x, width, constant_values=x.dtype.type(op.value))
+    return np.pad(x, width, mode=op.mode)
+
+
+def resize(op: Resize, shape: Shape, x: Array) -> Array:
+    return x[:, list(op.rows)][:, :, list(op.cols)]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Pooling over H and W: MaxPool, QLinearAveragePool, QLinearGlobalAveragePool, means in float32."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from codegen.ir import F32, I8, Array
+from codegen.ops import AvgPoolF32, AvgPoolS8, MaxPool, Requant
+from codegen.oracle import mlas
+from codegen.oracle.linear import clamp, requantize
+from codegen.oracle.windows import padded, taps
+
+Shape = tuple[int, ...]
+
+
+def maxpool(op: MaxPool, shape: Shape, x: Array) -> Array:
+    field = padded(x, op.window, shape, -128 if x.dtype == np.int8 else -np.inf)
+    result = None
+    for seen in taps(field, op.window, shape):
+        result = seen if result is None else np.maximum(result, seen)
+    assert result is not None
+    return np.ascontiguousarray(result)
+
+
+def avgpool_s8(op: AvgPoolS8, shape: Shape, x: Array) -> I8:
+    if op.form == "global":
+        return _global(op, x)
+    real = mlas.dequantize(x, op.in_scale, op.in_zp)
+    total = np.zeros(shape, np.float32)
+    for seen in taps(padded(real, op.window, shape, 0.0), op.window, shape):
+        total = total + seen
+    mean = total / _count(op, shape, x)
+    if op.form == "window":
+        with np.errstate(over="ignore"):
+            ratio = mean / np.float32(op.out_scale) + np.float32(op.out_zp)
+        return mlas.saturate(np.rint(ratio), 0, op.lo, op.hi)
+    return mlas.quantize(mean, op.out_scale, op.out_zp, op.lo, op.hi)
+
+
+def _global(op: AvgPoolS8, x: Array) -> I8:
+    """Integer sums and one float32 ratio, as in a convolution."""
+    pixels = x.shape[1] * x.shape[2]
+    acc = (x.astype(np.int64) - op.in_zp).sum(axis=(1, 2), keepdims=True)
+    ratio = np.float32(op.in_scale) / (np.float32(op.out_scale) * np.float32(pixels))
+    multiplier = np.full(1, ratio, np.float32)
+    return requantize(acc, Requant(multiplier, op.in_zp, op.out_zp, op.lo, op.hi))
+
+
+def _count(op: AvgPoolS8, shape: Shape, x: Array) -> F32:
+    """How many elements each output averages: all of the window, or those inside the image."""
+    if op.count_include_pad:
+        return np.full(1, op.window.kernel[0] * op.window.kernel[1], np.float32)
+    inside = padded(np.ones((1, *x.shape[1:3], 1), np.float32), op.window, shape, 0)
+    return np.asarray(sum(taps(inside, op.window, (1, *shape[1:3], 1))), np.float32)
+
+
+def avgpool_f32(op: AvgPoolF32, shape: Shape, x: Array) -> F32:
+    """The mean of what is inside; with `count_include_pad`, padding counts, what is beyond not."""
+    top, left, bottom, right = op.window.pads
+    area = np.ones((1, *x.shape[1:3], 1))
+    if op.count_include_pad:
+        area = np.pad(area, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=1)
+        area = padded(area, replace(op.window, pads=(0, 0, 0, 0)), shape, 0)
+    else:
+        area = padded(area, op.window, shape, 0)
+    total = sum(taps(padded(x.astype(np.float64), op.window, shape, 0), op.window, shape))
+    mean = total / sum(taps(area, op.window, (1, *shape[1:3], 1)))
+    return clamp(np.asarray(mean), op.lo, op.hi)
