@@ -22,9 +22,10 @@ from codegen.target import Target
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """Every stage's value. `graph` is lowered and in execution order, `selection` follows its nodes.
+    """Every stage's value.
 
-    `order` gives, for each node of `graph`, its place in the graph as lowering left it.
+    `graph` is lowered and in execution order; `selection` follows its nodes. `order` gives, for
+    each node of `graph`, its place in the graph as lowering left it.
     """
 
     name: str
@@ -46,8 +47,9 @@ def compile_model(
 ) -> Compiled:
     """Compile an ONNX file, or a loaded graph, to C for `target`.
 
-    `name` becomes the prefix of every symbol and file (made a C identifier); the file's stem by default.
-    Raises ModelError, UnsupportedError, or PlanError when the independent checker convicts the plan.
+    `name` becomes the prefix of every symbol and file (made a C identifier); the file's stem by
+    default. Raises ModelError, UnsupportedError, or PlanError when the independent checker convicts
+    the plan.
     """
     if isinstance(model, Graph):
         graph, title = model, name or model.name

@@ -40,7 +40,7 @@ def build_program(
         op = _TYPE_SUFFIX.sub("", type(node.op).__name__).lower()
         prefix = f"{name}_l{step:0{digits}d}"
         body = tables.resolve(call, prefix, step)
-        symbol = f"{prefix}_{op}_{identifier(node.name)}"
+        symbol = f"{prefix}_{op}_{identifier(node.name.split(';')[0])}"
         layers.append(
             _layer(symbol, node, graph, variant, target, tensors, scratch.get(step), body)
         )
@@ -71,12 +71,11 @@ def _layer(
     inputs = activation_inputs(node, graph)
     xs = tuple(_argument(f"x{i}", graph.tensors[t], placed[t]) for i, t in enumerate(inputs))
     ys = tuple(_argument(f"y{i}", graph.tensors[t], placed[t]) for i, t in enumerate(node.outputs))
-    room = scratch and Argument(
-        "scratch", "uint8_t", "", scratch.memory, scratch.offset, scratch.size_bytes
-    )
-    notes = [
-        _note(a, graph.tensors[a.tensor], placed[a.tensor]) for a in (*xs, *ys)
-    ]  # fmt: skip
+    room: Argument | None = None
+    if scratch is not None:
+        room = Argument("scratch", "uint8_t", "", "arena", scratch.offset, scratch.size_bytes)
+    notes = [*_origin(node)]
+    notes += [_note(a, graph.tensors[a.tensor], placed[a.tensor]) for a in (*xs, *ys)]
     if room:
         notes.append(f"scratch: {room.size_bytes} bytes at {room.memory} + {room.offset}")
     return Layer(
@@ -99,6 +98,13 @@ def _argument(name: str, tensor: Tensor, placed: Placed) -> Argument:
     return Argument(name, ctype, tensor.name, placed.memory, placed.offset, tensor.size_bytes)
 
 
+def _origin(node: Node, most: int = 4) -> list[str]:
+    """The ONNX nodes that became this layer, one per line."""
+    names = list(dict.fromkeys(comment(name, 80) for name in node.origin or (node.name,)))
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return [f'from "{name}"' for name in names[:most]] + more
+
+
 def _note(argument: Argument, tensor: Tensor, placed: Placed) -> str:
     """One line about a pointer: shape, quantization, place, lifetime."""
     shape = "x".join(map(str, tensor.shape)) or "scalar"
@@ -106,8 +112,7 @@ def _note(argument: Argument, tensor: Tensor, placed: Placed) -> str:
     if tensor.quant is not None and tensor.quant.axis is None:
         scale, zero_point = _quantization(tensor)
         text += f", scale {scale:.9g} zero point {zero_point}"
-    text += f", {placed.memory} + {placed.offset}, layers {placed.first} to {placed.last}"
-    return f'{text}, "{comment(tensor.name, 60)}"'
+    return f"{text}, {placed.memory} + {placed.offset}, layers {placed.first} to {placed.last}"
 
 
 def _quantization(tensor: Tensor) -> tuple[float | None, int]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 
+# Names of C and system headers, which ours would hide on the include path; devices that Windows
+# sees in every folder; prefixes of the kernels and of the firmware.
 _RESERVED = frozenset(
-    # Names of C and system headers, which ours would hide on the include path.
-    "assert complex ctype errno fenv float inttypes iso646 limits locale math memory setjmp signal "
-    "stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath "
-    "threads time uchar wchar wctype unistd malloc alloca "
-    # Devices that Windows sees in every folder.
-    "con prn aux nul com1 com2 com3 com4 com5 com6 com7 com8 com9 "
-    "lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9 "
-    # Prefixes of the kernels and of the firmware.
-    "nn sim arm".split()
+    """
+    assert complex ctype errno fenv float inttypes iso646 limits locale math memory setjmp signal
+    stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath
+    threads time uchar wchar wctype unistd malloc alloca
+    con prn aux nul com1 com2 com3 com4 com5 com6 com7 com8 com9
+    lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9
+    nn sim arm
+    """.split()
 )
 _PREFIXES = ("nn_", "sim_", "arm_")
 
@@ -34,7 +35,7 @@ def identifier(text: str, limit: int = 40) -> str:
 
 
 def model_name(text: str) -> str:
-    """The prefix of every public C symbol and of every file: a C identifier that collides with nothing."""
+    """The prefix of every C symbol and file: an identifier that collides with nothing."""
     name = identifier(text)
     if name[0].isdigit() or name.lower() in _RESERVED or name.lower().startswith(_PREFIXES):
         name = f"model_{name}"
@@ -42,6 +43,6 @@ def model_name(text: str) -> str:
 
 
 def comment(text: str, limit: int = 100) -> str:
-    """`text` for the inside of a C comment: it cannot end it, nest one, splice lines or form a trigraph."""
+    """`text` for the inside of a C comment: it cannot end it, splice lines or form a trigraph."""
     shown = text if len(text) <= limit else text[: limit - 3] + "..."
     return _UNSAFE_IN_COMMENT.sub(lambda match: f"<U+{ord(match[0]):04X}>", shown)

@@ -41,7 +41,8 @@ class Argument:
 class Layer:
     """A layer function and its one call. `symbol` is its C name, `op` the lowered operator's.
 
-    `origin` are names of ONNX nodes; `overlaps` what the kernel allows; `notes` the lines of its comment.
+    `origin` are names of ONNX nodes; `overlaps` what the kernel allows; `notes` the lines of its
+    comment.
     """
 
     symbol: str

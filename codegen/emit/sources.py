@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,7 +25,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 def render(program: Program) -> Sources:
-    """The files of the program by name: model, weights, and the kernel headers that they include."""
+    """The files of the program by name: model, weights, and the kernel headers they need."""
     name = program.name
     inputs = [_port(p, "input", i, len(program.inputs)) for i, p in enumerate(program.inputs)]
     outputs = [_port(p, "output", i, len(program.outputs)) for i, p in enumerate(program.outputs)]
@@ -80,39 +79,55 @@ def _port(port: Port, kind: str, index: int, count: int) -> Mapping[str, object]
 
 
 def _layer(index: int, layer: Layer, pointers: Mapping[str, str]) -> Mapping[str, object]:
-    origin = [comment(name, 80) for name in layer.origin[:4]] or [comment(layer.node, 80)]
-    more = f" and {len(layer.origin) - 4} more" if len(layer.origin) > 4 else ""
-    names = ", ".join(f'"{name}"' for name in origin) + more
     unused = [
         f"(void){a.name};" for a in layer.arguments if not re.search(rf"\b{a.name}\b", layer.body)
     ]
-    body = textwrap.indent("\n".join((*layer.body.splitlines(), *unused)), "    ")
+    parameters = ", ".join(
+        [f"const {a.ctype} *{a.name}" for a in layer.inputs]
+        + [f"{a.ctype} *{a.name}" for a in layer.outputs]
+        + (["uint8_t *scratch"] if layer.scratch else [])
+    )
+    arguments = ", ".join(_pointer(a, pointers) for a in layer.arguments)
     return {
-        "title": f"Layer {index}: {layer.op} from {names}, by {layer.kernel}.",
+        "title": f"Layer {index}: {layer.op} by {layer.kernel}",
         "notes": layer.notes,
         "symbol": layer.symbol,
-        "parameters": ", ".join(
-            [f"const {a.ctype} *{a.name}" for a in layer.inputs]
-            + [f"{a.ctype} *{a.name}" for a in layer.outputs]
-            + (["uint8_t *scratch"] if layer.scratch else [])
-        ),
-        "body": body.splitlines(),
-        "call": f"{layer.symbol}({', '.join(_pointer(a, layer, pointers) for a in layer.arguments)});",
+        "parameters": parameters,
+        "body": [
+            folded
+            for line in (*layer.body.splitlines(), *unused)
+            for folded in fold(f"    {line}" if line else "")
+        ],
+        "call": fold(f"    {layer.symbol}({arguments});"),
     }
 
 
-def _pointer(argument: Argument, layer: Layer, pointers: Mapping[str, str]) -> str:
-    """The C expression of an argument; arena pointers are cast through `void *` to their type."""
-    const = "const " if argument in layer.inputs else ""
+def fold(line: str, width: int = 100) -> list[str]:
+    """A long line of C, broken after commas; strings, comments and directives stay whole."""
+    if len(line) <= width or '"' in line or line.lstrip().startswith(("#", "//", "/*")):
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 8)
+    lines = [""]
+    for piece in re.split(r"(?<=,) ", line):
+        if lines[-1] and len(lines[-1]) + 1 + len(piece) > width:
+            lines.append(indent + piece)
+        else:
+            lines[-1] = f"{lines[-1]} {piece}" if lines[-1] else piece
+    return lines
+
+
+def _pointer(argument: Argument, pointers: Mapping[str, str]) -> str:
+    """The C expression of an argument, cast where the arena's bytes become something else."""
+    wide = argument.ctype not in ("int8_t", "uint8_t")
     if argument.memory == "arena":
         place = f"arena + {argument.offset}"
         if argument.ctype == "uint8_t":
             return place
-        return f"({const}{argument.ctype} *){'(const void *)' if const else '(void *)'}({place})"
+        return f"({argument.ctype} *){'(void *)' if wide else ''}({place})"
     pointer = pointers[argument.memory]
     if argument.offset == 0:
         return pointer
-    item_bytes = {"int8_t": 1, "uint8_t": 1, "int64_t": 8}.get(argument.ctype, 4)
+    item_bytes = (8 if argument.ctype == "int64_t" else 4) if wide else 1
     return f"{pointer} + {argument.offset // item_bytes}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where every tensor lives: pure functions from lifetimes to offsets, and a checker apart from them."""
+"""Where every tensor lives: pure functions from lifetimes to offsets, and a checker apart."""
 
 from __future__ import annotations
 

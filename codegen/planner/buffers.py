@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The planner's problem: buffers with lifetimes, the overlaps that are allowed, and their geometry.
 
-Offsets, sizes and leads are bytes; times are steps of the program, and a lifetime includes both ends.
+Offsets, sizes and leads are bytes; times are steps of the program, and a lifetime includes both
+ends.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Geometry:
         self._overlays = {(o.output, o.input): o for o in problem.overlays}
 
     def forbidden(self, moving: int, fixed: int, offset: int) -> tuple[Interval, ...]:
-        """Open intervals of offsets at which `moving` would hurt `fixed`, which lies at `offset`."""
+        """Open intervals of offsets where `moving` would hurt `fixed`, which lies at `offset`."""
         low, high = offset - self.sizes[moving], offset + self.sizes[fixed]
         if self.sizes[moving] == 0 or self.sizes[fixed] == 0:
             return ()
@@ -161,7 +162,7 @@ def saving_bytes(problem: Problem, overlay: Overlay) -> int:
 
 
 def lower_bound(problem: Problem) -> int:
-    """No packing is smaller: the largest sum of sizes alive at one step, less what overlaps can save."""
+    """No packing is smaller: the largest sum alive at one step, less what overlaps can save."""
     buffers = problem.buffers
     unit = problem.unit_bytes
     change: dict[int, int] = {}

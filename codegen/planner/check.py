@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Convict or clear a plan from the emitted program alone; shares no code with any planner.
 
-The program is run symbolically. Every byte of every tensor has a number; every byte of the arena and of the
-callers' buffers remembers which number was last written there. A layer may read a tensor only where its own numbers
-still lie. Views, cuts and joins are given the numbers that they have by the meaning of their operator, so that an
-alias is right when the bytes are, whatever the planner called it.
+The program is run symbolically. Every byte of every tensor has a number; every byte of the arena
+and of the callers' buffers remembers which number was last written there. A layer may read a tensor
+only where its own numbers still lie. Views, cuts and joins are given the numbers that they have by
+the meaning of their operator, so that an alias is right when the bytes are, whatever the planner
+called it.
 """
 
 from __future__ import annotations
@@ -59,10 +60,12 @@ class _Checker:
         return f"byte {number - start} of {tensor!r}"
 
     def look(self, node: Node) -> None:
-        """The numbers of a node that has no code: those of its inputs, as its operator arranges them."""
+        """Number the output of a node without code: its inputs, as its operator arranges them."""
         parts = [self.numbers[name] for name in node.inputs if name in self.numbers]
         if len(parts) != len([name for name in node.inputs if name]):
-            self.complain(node.name, "has no code, yet an input of it is constant or never computed")
+            self.complain(
+                node.name, "has no code, yet an input of it is constant or never computed"
+            )
             self.give_numbers(node.outputs[0])
             return
         y = self.graph.tensors[node.outputs[0]]
@@ -73,7 +76,9 @@ class _Checker:
                 found = parts[0]
             case Slice(starts=starts, steps=steps):
                 picked = parts[0].reshape(*x.shape, item)
-                for axis, (start, step, count) in enumerate(zip(starts, steps, y.shape, strict=True)):
+                for axis, (start, step, count) in enumerate(
+                    zip(starts, steps, y.shape, strict=True)
+                ):
                     picked = np.take(picked, start + step * np.arange(count), axis)
                 found = picked.reshape(-1)
             case Concat(axis=axis):
@@ -96,7 +101,10 @@ class _Checker:
             self.complain(layer, f"{what!r} lies in {argument.memory}, which does not exist")
             return None
         if argument.offset % align:
-            self.complain(layer, f"{what!r} at {argument.memory} + {argument.offset} is not aligned to {align}")
+            self.complain(
+                layer,
+                f"{what!r} at {argument.memory} + {argument.offset} is not aligned to {align}",
+            )
         if argument.offset < 0 or argument.offset + argument.size_bytes > shadow.size:
             self.complain(
                 layer,
@@ -119,8 +127,8 @@ class _Checker:
             at = int(np.flatnonzero(window != wanted)[0])
             self.complain(
                 where,
-                f"reads byte {at} of {argument.tensor!r} at {argument.memory} + {argument.offset + at}, "
-                f"where {self.name_of(int(window[at]))} lies",
+                f"reads byte {at} of {argument.tensor!r} at {argument.memory} + "
+                f"{argument.offset + at}, where {self.name_of(int(window[at]))} lies",
             )
 
     def write(self, where: str, argument: Argument) -> None:
@@ -169,8 +177,8 @@ class _Checker:
                 ):
                     self.complain(
                         where,
-                        f"output {y.tensor!r} at {y.memory} + {y.offset} overlaps input {x.tensor!r} at "
-                        f"+ {x.offset}, which {layer.kernel} does not allow",
+                        f"output {y.tensor!r} at {y.memory} + {y.offset} overlaps input "
+                        f"{x.tensor!r} at + {x.offset}, which {layer.kernel} does not allow",
                     )
         loose: Sequence[Argument] = [*layer.outputs, *([layer.scratch] if layer.scratch else [])]
         for k, a in enumerate(loose):
@@ -185,7 +193,7 @@ class _Checker:
 def check(
     program: Program, graph: Graph, selection: Sequence[Variant | None], target: Target
 ) -> None:
-    """Raise PlanError, naming layers and tensors, unless `program` computes `graph` in memory of its own.
+    """Raise PlanError, naming layers and tensors, unless the memory of `program` suits `graph`.
 
     `graph` is what the program was made from; its nodes may stand in any valid order.
     """

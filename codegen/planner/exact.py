@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Exact packing by branch and bound over canonical packings.
 
-Push every buffer of a packing down until it rests on the floor or on another buffer: none got higher. So it
-is enough to search packings that grow from the bottom, each buffer at an offset no lower than the
-one before, resting on those below. The pruning rule that a buffer must not leave a gap below it into which an
-unplaced one fits whole is that of Moffitt, "MiniMalloc" (ASPLOS 2023). Effort is counted in search
-nodes, never in seconds, so that the same problem always gives the same packing.
+Push every buffer of a packing down until it rests on the floor or on another buffer: none got
+higher. So it is enough to search packings that grow from the bottom, each buffer at an offset no
+lower than the one before, resting on those below. The pruning rule that a buffer must not leave a
+gap below it into which an unplaced one fits whole is that of Moffitt, "MiniMalloc" (ASPLOS 2023).
+Effort is counted in search nodes, never in seconds, so that the same problem always gives the same
+packing.
 """
 
 from __future__ import annotations
@@ -107,18 +108,22 @@ class _Search:
             else:
                 floor = max(floors[number] for number in self.sections_of[i])
                 offset = round_up(floor, self.problem.buffers[i].align)
-                roof = min(roof, max(offset, round_up(base, self.problem.buffers[i].align)) + sizes[i])
+                roof = min(
+                    roof, max(offset, round_up(base, self.problem.buffers[i].align)) + sizes[i]
+                )
                 if offset < base:
                     continue
             found.append((offset, -sizes[i] * len(self.sections_of[i]), i))
         return sorted(c for c in found if c[0] < roof)
 
 
-def exact(problem: Problem, start: tuple[int, ...], nodes: int = NODES) -> tuple[tuple[int, ...], bool]:
+def exact(
+    problem: Problem, start: tuple[int, ...], nodes: int = NODES
+) -> tuple[tuple[int, ...], bool]:
     """The lowest packing found from `start`, and whether it is proven that none is lower.
 
-    The proof is the lower bound, or the end of the search; with overlaps among the buffers only the former,
-    because a buffer may then rest on one that lies higher.
+    The proof is the lower bound, or the end of the search; with overlaps among the buffers only the
+    former, because a buffer may then rest on one that lies higher.
     """
     geometry = Geometry(problem)
     search = _Search(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a graph in execution order to the planner's problem: what must live when, what may overlap."""
+"""From a graph in execution order to the planner's problem: what lives when, what may overlap."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class _Block:
 class Liveness:
     """The problem, and how its buffers serve the graph.
 
-    `places`: of each activation, the index of its buffer (None: a caller's pointer) and the offset in it.
-    `steps`: of each node, its step, None when it needs no code. `lives`: (first, last) of each activation.
-    `in_place`: of a tensor made on another's bytes, that other. `scratch`: buffer index of each node's.
+    `places`: of each activation, the index of its buffer (None: a caller's pointer) and the offset
+    in it. `steps`: of each node, its step, None when it needs no code. `lives`: (first, last) of
+    each activation. `in_place`: of a tensor made on another's bytes, that other. `scratch`: buffer
+    index of each node's.
     """
 
     problem: Problem
@@ -50,10 +51,10 @@ def activation_inputs(node: Node, graph: Graph) -> tuple[str, ...]:
 
 
 def liveness(graph: Graph, selection: Selection, target: Target, storages: Storages) -> Liveness:
-    """The buffers of `graph`, whose nodes run in their order; scratch included, callers' memory not.
+    """The buffers of `graph`, scratch included; callers' memory is not planned.
 
-    An operator that works in place on an input of the same size that dies there shares its buffer; other
-    declared overlaps become overlays.
+    An operator that works in place on an input of the same size that dies there shares its buffer;
+    other declared overlaps become overlays.
     """
     steps = _steps(graph, storages)
     lives = _lives(graph, storages, steps)
@@ -113,7 +114,7 @@ def _blocks(
 
 @dataclass(slots=True)
 class _Merge:
-    """Joins blocks of operators that work in place; remembers the overlaps that could not be joined."""
+    """Joins blocks of operators that work in place; remembers the other overlaps."""
 
     graph: Graph
     storages: Storages
@@ -142,9 +143,15 @@ class _Merge:
                 self.pending.append((x, y, step, overlap))
 
     def _dies(
-        self, x: str, y: str, step: int, inputs: Sequence[str], node: Node, overlaps: Sequence[Overlap]
+        self,
+        x: str,
+        y: str,
+        step: int,
+        inputs: Sequence[str],
+        node: Node,
+        overlaps: Sequence[Overlap],
     ) -> bool:
-        """Whether nothing else needs x's block at `step` or later, other than as this overlap allows."""
+        """Whether nothing needs x's block from `step` on, other than as this overlap allows."""
         root, target = self.piece(x).root, self.piece(y).root
         if root not in self.blocks or target not in self.blocks or root == target:
             return False

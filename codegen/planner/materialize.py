@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Give each graph output bytes of its own: a copy where a view would tie two callers' buffers together."""
+"""Give each graph output bytes of its own: a copy where a view would tie two callers' buffers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from codegen.ops import Copy, View
 def materialize(graph: Graph) -> Graph:
     """The graph with a `Copy` wherever an output would be an input, a constant, or another output.
 
-    Afterwards every `View` can be resolved without code: at most one graph output looks at any storage,
-    and then no graph input does.
+    Afterwards every `View` can be resolved without code: at most one graph output looks at any
+    storage, and then no graph input does.
     """
     tensors = dict(graph.tensors)
     nodes: list[Node] = []
@@ -26,9 +26,8 @@ def materialize(graph: Graph) -> Graph:
         if isinstance(node.op, View):
             x, y = node.inputs[0], node.outputs[0]
             root = owner.get(x, x)
-            if root in taken and tensors[root].data is not None:
-                node = replace(node, op=Copy())
-            elif y in wanted and (root in taken or root in viewed_outputs or root in wanted):
+            tied = root in taken or root in wanted or root in viewed_outputs
+            if tensors[root].data is not None or (y in wanted and tied):
                 node = replace(node, op=Copy())
             else:
                 owner[y] = root
@@ -39,7 +38,9 @@ def materialize(graph: Graph) -> Graph:
     for position, name in enumerate(outputs):
         if name in taken or name in seen:
             copy = _fresh(f"{name} (output {position})", tensors)
-            tensors[copy] = Tensor(copy, tensors[name].shape, tensors[name].dtype, None, tensors[name].quant)
+            tensors[copy] = Tensor(
+                copy, tensors[name].shape, tensors[name].dtype, None, tensors[name].quant
+            )
             nodes.append(Node(copy, Copy(), (name,), (copy,), (name,)))
             outputs[position] = copy
         seen.add(name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plan the memory of a whole graph: which joins and cuts need no code, and where everything lies."""
+"""Plan the memory of a graph: which joins and cuts need no code, and where everything lies."""
 
 from __future__ import annotations
 

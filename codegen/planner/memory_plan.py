@@ -11,9 +11,10 @@ from dataclasses import dataclass
 class Placed:
     """Where the bytes of `tensor` are from step `first` to step `last`.
 
-    `memory` is "arena", or "input0", "output0"... for a pointer that the caller gives. `alias` names the
-    tensor whose bytes these are (a view, or an operator that works in place), "" when they are its own.
-    The scratch of a step is a record of its own, `scratch` true and `tensor` the node's name.
+    `memory` is "arena", or "input0", "output0"... for a pointer that the caller gives. `alias`
+    names the tensor whose bytes these are (a view, or an operator that works in place), "" when
+    they are its own. The scratch of a step is a record of its own, `scratch` true and `tensor` the
+    node's name.
     """
 
     tensor: str
@@ -28,10 +29,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """All records in order of birth. `proven`: no arena is smaller for this order and these aliases.
+    """All records in order of birth.
 
-    `lower_bound_bytes` is the largest sum of bytes that any step needs; `scratch_bytes` the largest scratch,
-    which is part of the arena. `elided` are the nodes that need no code: views, joins and cuts.
+    `proven`: no arena is smaller for this order and these aliases. `lower_bound_bytes` is the
+    largest sum of bytes that any step needs; `scratch_bytes` the largest scratch, which is part of
+    the arena. `elided` are the nodes that need no code: views, joins and cuts.
     """
 
     records: tuple[Placed, ...]

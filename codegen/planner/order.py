@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The order of execution with the smallest peak, where branches leave a choice.
 
-Search over sets of executed nodes, level by level, keeping the best `width` sets of each level: exact while
-no level overflows, a beam search afterwards. Effort is counted in sets, so the result is deterministic.
+Search over sets of executed nodes, level by level, keeping the best `width` sets of each level:
+exact while no level overflows, a beam search afterwards. Effort is counted in sets, so the result
+is deterministic.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SETS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A node as the search sees it; tensors are indices into the storages, all on bit masks of nodes."""
+    """A node as the search sees it; storages are indices, sets of nodes are bit masks."""
 
     needs: int
     reads: tuple[int, ...]
@@ -52,7 +53,7 @@ class _Work:
 
 
 def choose_order(graph: Graph, selection: Selection, target: Target) -> tuple[int, ...]:
-    """Indices of `graph.nodes` in the order that needs the least memory; the given order among equals."""
+    """Indices of `graph.nodes` in the order of least memory; the given order among equals."""
     work = _work(graph, selection, target)
     count = len(work.tasks)
     if count == 0:
@@ -137,8 +138,13 @@ def _work(graph: Graph, selection: Selection, target: Target) -> _Work:
         if variant is not None and not silent:
             scratch_bytes = variant.scratch_bytes(node, graph, target)
             for overlap in variant.overlaps(node, graph, target):
-                x, y = graph.tensors[inputs[overlap.input]], graph.tensors[node.outputs[overlap.output]]
-                pair = Problem((Buffer(y.name, y.size_bytes, 0, 0), Buffer(x.name, x.size_bytes, 0, 0)))
+                x, y = (
+                    graph.tensors[inputs[overlap.input]],
+                    graph.tensors[node.outputs[overlap.output]],
+                )
+                pair = Problem(
+                    (Buffer(y.name, y.size_bytes, 0, 0), Buffer(x.name, x.size_bytes, 0, 0))
+                )
                 saving = saving_bytes(pair, Overlay(0, 1, overlap.lead_bytes, overlap.exact))
                 if makes and (into := storages_of([x.name])):
                     saves.append((into[0], saving))

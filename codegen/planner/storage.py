@@ -2,8 +2,9 @@
 """Which tensors are pieces of which storage: views, and joins and cuts that need no code.
 
 A storage is a run of bytes that belongs to the arena or to the caller. A `View` is the whole of its
-input's storage; a `Slice` without gaps is a piece of it; the inputs of a `Concat` along the outermost axis
-are pieces of its output. The last two are a choice (`elided`): they save code and time, and may cost memory.
+input's storage; a `Slice` without gaps is a piece of it; the inputs of a `Concat` along the
+outermost axis are pieces of its output. The last two are a choice (`elided`): they save code and
+time, and may cost memory.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Storages:
-    """The piece of every activation; `owners` gives the memory of each root: arena, inputN or outputN."""
+    """The piece of every activation, and of each root its owner: arena, inputN or outputN."""
 
     pieces: Mapping[str, Piece]
     owners: Mapping[str, str]
@@ -37,7 +38,7 @@ class Storages:
 
 
 def view_offset(node: Node, graph: Graph) -> int | None:
-    """Where in its input a `Slice` without gaps starts, in bytes; None for one that skips elements."""
+    """Where in its input a `Slice` without gaps starts, in bytes; None for one with gaps."""
     op = node.op
     if not isinstance(op, Slice):
         return None

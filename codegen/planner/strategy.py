@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""One door to all strategies: `plan` packs buffers and says how far from the lower bound it stayed."""
+"""One door to all strategies: `plan` packs buffers and says how far from the bound it stayed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from codegen.errors import PlanError, Problem as Complaint
+from codegen.errors import PlanError
+from codegen.errors import Problem as Complaint
 from codegen.planner.buffers import Buffer, Geometry, Overlay, Packing, Problem, lower_bound
 from codegen.planner.exact import NODES, exact
 from codegen.planner.first_fit import first_fit
