@@ -73,7 +73,7 @@ def _fixed_point(a_ratio: float, b_ratio: float, fixed: float) -> dict[str, int]
     """The int32 form of `fixed + b_ratio * b + a_ratio * a + 1/2`, and by how much it may be off.
 
     What is off: the three constants by 1/2 each (times 128 for the factors), and the float form
-    that it stands for by one rounding per fused multiply-add. Absurd ratios leave nothing but doubt.
+    that it stands for by one rounding per fused multiply-add. Absurd ratios leave only doubt.
     """
     inner = abs(fixed) + 128 * b_ratio
     largest = inner + 128 * a_ratio + 1

@@ -30,6 +30,7 @@ def avgpool_s8(node: Node, graph: Graph) -> Call:
             "in_scale": op.in_scale, "out_scale": op.out_scale,
             "in_zp": op.in_zp, "out_zp": op.out_zp,
             "lo": op.lo, "hi": op.hi, "pads_count": int(op.count_include_pad),
+            "early_zp": int(op.form == "window"),
         },
     )  # fmt: skip
     body = f"{window_text(op.window, x.shape, y.shape)}\n{mean}\nnn_avgpool_s8(&p, &q, x0, y0);"

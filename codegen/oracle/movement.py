@@ -35,7 +35,10 @@ def slice_(op: Slice, shape: Shape, x: Array) -> Array:
 
 
 def pad(op: Pad, shape: Shape, x: Array) -> Array:
-    width = list(zip(op.before, op.after, strict=True))
+    """Negative padding crops."""
+    ends = list(zip(op.before, op.after, x.shape, strict=True))
+    x = x[tuple(slice(max(0, -before), size - max(0, -after)) for before, after, size in ends)]
+    width = [(max(0, before), max(0, after)) for before, after, _ in ends]
     if op.mode == "constant":
         return np.pad(x, width, constant_values=x.dtype.type(op.value))
     return np.pad(x, width, mode=op.mode)

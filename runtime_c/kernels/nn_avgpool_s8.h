@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The mean under a window on int8, as ONNX Runtime's QLinearAveragePool, and as its ReduceMean in float32
- * between dequantization and quantization: dequantized elements are summed in
- * float32 over rows, then columns, divided by the count and quantized. x[N,H,W,C], y[N,Ho,Wo,C].
- * `pads_count` tells whether padding counts, as zeros.
+ * between dequantization and quantization: dequantized elements are summed in float32 over rows, then
+ * columns, divided by the count and quantized. x[N,H,W,C], y[N,Ho,Wo,C]. `pads_count` tells whether padding
+ * counts, as zeros; `early_zp` whether the zero point is added before rounding, in float32.
  */
 #ifndef NN_AVGPOOL_S8_H
 #define NN_AVGPOOL_S8_H
@@ -15,6 +15,7 @@ typedef struct {
     int32_t in_zp, out_zp;
     int32_t lo, hi;
     int32_t pads_count;
+    int32_t early_zp;
 } nn_mean;
 
 NN_KERNEL void nn_avgpool_s8(const nn_window *p, const nn_mean *q, const int8_t *restrict x,
@@ -41,7 +42,12 @@ NN_KERNEL void nn_avgpool_s8(const nn_window *p, const nn_mean *q, const int8_t 
                         }
                     }
                     sum /= (float)(q->pads_count != 0 ? p->kernel_h * p->kernel_w : inside);
-                    *y++ = nn_quantize_s8(sum / q->out_scale, q->out_zp, q->lo, q->hi);
+                    sum /= q->out_scale;
+                    if (q->early_zp != 0) {
+                        *y++ = nn_quantize_s8(sum + (float)q->out_zp, 0, q->lo, q->hi);
+                    } else {
+                        *y++ = nn_quantize_s8(sum, q->out_zp, q->lo, q->hi);
+                    }
                 }
             }
         }
