@@ -181,7 +181,8 @@ def _requantized(least: Ints, greatest: Ints, rq: Requant) -> tuple[Ints, Ints]:
 
     if np.abs(least).max(initial=0) > INT32_MAX or np.abs(greatest).max(initial=0) > INT32_MAX:
         return np.full(least.shape, rq.lo, np.int64), np.full(least.shape, rq.hi, np.int64)
-    return output(least), output(greatest)
+    ends = output(least), output(greatest)
+    return np.minimum(*ends), np.maximum(*ends)  # a multiplier may be negative
 
 
 def _absorbable(node: Node, graph: Graph, x_range: tuple[Ints, Ints]) -> Mask:
