@@ -207,7 +207,9 @@ class ScoreboardPipeline:
             b.stores = [s for s in b.stores if s[2] > t and s[0] not in i.writes]
         if i.kind in ("store", "store_double") and not i.indexed and self._wide and not i.writeback:
             until = t + int(self._figures["store_to_load"])
-            b.stores += [(i.base, i.displacement + 4 * k, until) for k in range(max(1, i.transfers))]
+            b.stores += [
+                (i.base, i.displacement + 4 * k, until) for k in range(max(1, i.transfers))
+            ]
         b.issued.append(i)
         length = self._occupancy(i)
         if length > 1:
@@ -452,9 +454,7 @@ def _snapshot(b: _Board, end: int) -> State:
         rest_busy = b.busy[name] - end * scale
         if rest_busy > 0:
             busy.append((name, min(rest_busy, _FINE * _HORIZON)))
-    stores = tuple(
-        (base, offset, until - end) for base, offset, until in b.stores if until > end
-    )
+    stores = tuple((base, offset, until - end) for base, offset, until in b.stores if until > end)
     return State(tuple(ready), tuple(busy), stores, b.narrow if busy else None)
 
 

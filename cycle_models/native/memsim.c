@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+// The memory simulator: tags, line fills in flight, a sequential prefetcher, busy memories.
+#include "memsim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILLS = 2 };
+
+typedef struct {
+  uint32_t tag;      // line address, MS_NONE when empty
+  uint32_t valid;    // bit per sector
+  uint32_t used;     // stamp for replacement
+  uint32_t dirty;
+} line;
+
+typedef struct {
+  ms_cache_config config;
+  uint32_t sectors;
+  uint32_t stamp, random;
+  line *lines;
+} cache;
+
+// A line on its way: its first beat is there at `start`, the others follow in wrapping order.
+typedef struct {
+  uint32_t line_address, line_bytes, offset;
+  uint64_t start;
+} fill;
+
+typedef struct {
+  ms_store_config config;
+  uint64_t busy;               // until when
+  uint32_t prefetched;         // address of the sector that the prefetcher fetched, or MS_NONE
+  uint64_t prefetched_ready;
+  uint32_t next;               // address that would continue the last uncached read
+  fill fills[FILLS];
+  uint32_t fill_index;
+} store;
+
+struct ms_sim {
+  ms_config config;
+  cache caches[MS_CACHES];
+  store stores[MS_STORES];
+  uint64_t now, block_core;
+  uint32_t block_accesses, block_done;
+  uint32_t end;                // where straight-line code would go on
+  uint32_t fetched;            // the sector in the core's fetch buffer
+  uint32_t recent;             // region of the last block
+  uint32_t bucket, bucket_count;
+  ms_totals *totals;
+};
+
+uint32_t ms_version(void) { return MS_VERSION; }
+
+static int power_of_two(uint32_t n) { return n && (n & (n - 1)) == 0; }
+
+static int config_ok(const ms_config *c) {
+  if (c->region_count > MS_REGIONS || c->cache_count > MS_CACHES || c->store_count > MS_STORES)
+    return 0;
+  for (uint32_t i = 0; i < c->cache_count; i++) {
+    const ms_cache_config *k = &c->caches[i];
+    if (!power_of_two(k->line_bytes) || !power_of_two(k->sector_bytes) || !power_of_two(k->sets) ||
+        k->ways == 0 || k->sector_bytes > k->line_bytes || k->line_bytes / k->sector_bytes > 32)
+      return 0;
+  }
+  for (uint32_t i = 0; i < c->store_count; i++)
+    if (!power_of_two(c->stores[i].beat_bytes)) return 0;
+  for (uint32_t i = 0; i < c->region_count; i++) {
+    const ms_region_config *r = &c->regions[i];
+    if (r->store != MS_NONE && r->store >= c->store_count) return 0;
+    if (r->fetch_cache != MS_NONE && r->fetch_cache >= c->cache_count) return 0;
+    if (r->data_cache != MS_NONE && r->data_cache >= c->cache_count) return 0;
+  }
+  return 1;
+}
+
+ms_sim *ms_new(const ms_config *config, uint32_t bucket_count) {
+  if (!config_ok(config) || bucket_count == 0) return NULL;
+  ms_sim *sim = calloc(1, sizeof *sim);
+  if (sim == NULL) return NULL;
+  sim->config = *config;
+  sim->bucket_count = bucket_count;
+  sim->totals = calloc(bucket_count, sizeof(ms_totals));
+  int complete = sim->totals != NULL;
+  for (uint32_t i = 0; i < config->cache_count; i++) {
+    cache *c = &sim->caches[i];
+    c->config = config->caches[i];
+    c->sectors = c->config.line_bytes / c->config.sector_bytes;
+    c->lines = calloc((size_t)c->config.ways * c->config.sets, sizeof(line));
+    complete = complete && c->lines != NULL;
+  }
+  for (uint32_t i = 0; i < config->store_count; i++) sim->stores[i].config = config->stores[i];
+  if (!complete) {
+    ms_free(sim);
+    return NULL;
+  }
+  ms_reset(sim);
+  return sim;
+}
+
+void ms_free(ms_sim *sim) {
+  if (sim == NULL) return;
+  for (uint32_t i = 0; i < MS_CACHES; i++) free(sim->caches[i].lines);
+  free(sim->totals);
+  free(sim);
+}
+
+void ms_reset(ms_sim *sim) {
+  for (uint32_t i = 0; i < sim->config.cache_count; i++) {
+    cache *c = &sim->caches[i];
+    for (uint32_t k = 0; k < c->config.ways * c->config.sets; k++) {
+      memset(&c->lines[k], 0, sizeof(line));
+      c->lines[k].tag = MS_NONE;
+    }
+    c->stamp = 0;
+    c->random = 1;
+  }
+  for (uint32_t i = 0; i < sim->config.store_count; i++) {
+    store *s = &sim->stores[i];
+    s->busy = s->prefetched_ready = 0;
+    s->prefetched = s->next = MS_NONE;
+    for (uint32_t k = 0; k < FILLS; k++) s->fills[k] = (fill){MS_NONE, 1, 0, 0};
+    s->fill_index = 0;
+  }
+  sim->now = sim->block_core = 0;
+  sim->block_accesses = sim->block_done = 0;
+  sim->end = sim->fetched = MS_NONE;
+  sim->recent = 0;
+  sim->bucket = 0;
+  memset(sim->totals, 0, sim->bucket_count * sizeof(ms_totals));
+}
+
+void ms_bucket(ms_sim *sim, uint32_t bucket) {
+  sim->bucket = bucket < sim->bucket_count ? bucket : 0;
+}
+
+uint64_t ms_now(const ms_sim *sim) { return sim->now + sim->block_core; }
+
+const ms_totals *ms_result(const ms_sim *sim, uint32_t bucket) {
+  return bucket < sim->bucket_count ? &sim->totals[bucket] : NULL;
+}
+
+static const ms_region_config *region_at(ms_sim *sim, uint32_t address) {
+  const ms_region_config *r = &sim->config.regions[sim->recent];
+  if (sim->config.region_count && address - r->origin < r->size) return r;
+  for (uint32_t i = 0; i < sim->config.region_count; i++) {
+    r = &sim->config.regions[i];
+    if (address - r->origin < r->size) {
+      sim->recent = i;
+      return r;
+    }
+  }
+  return NULL;
+}
+
+// -- tags --------------------------------------------------------------------------------------
+
+static line *set_of(cache *c, uint32_t address) {
+  const uint32_t set = (address / c->config.line_bytes) & (c->config.sets - 1);
+  return &c->lines[(size_t)set * c->config.ways];
+}
+
+static uint32_t sector_bit(const cache *c, uint32_t address) {
+  return 1u << ((address & (c->config.line_bytes - 1)) / c->config.sector_bytes);
+}
+
+// The line that holds the sector of `address`, or NULL.
+static line *look_up(cache *c, uint32_t address) {
+  line *set = set_of(c, address);
+  const uint32_t tag = address & ~(c->config.line_bytes - 1);
+  for (uint32_t i = 0; i < c->config.ways; i++) {
+    if (set[i].tag == tag && (set[i].valid & sector_bit(c, address))) {
+      set[i].used = ++c->stamp;
+      return &set[i];
+    }
+  }
+  return NULL;
+}
+
+// Makes the sector of `address` valid; returns its line. `evicted_dirty` tells what was thrown out.
+static line *insert(cache *c, uint32_t address, uint32_t *evicted_dirty) {
+  line *set = set_of(c, address);
+  const uint32_t tag = address & ~(c->config.line_bytes - 1);
+  line *victim = NULL;
+  *evicted_dirty = 0;
+  for (uint32_t i = 0; i < c->config.ways; i++)
+    if (set[i].tag == tag) victim = &set[i];
+  if (victim == NULL) {
+    for (uint32_t i = 0; i < c->config.ways && victim == NULL; i++)
+      if (set[i].tag == MS_NONE) victim = &set[i];
+  }
+  if (victim == NULL && c->config.random) {
+    c->random = c->random * 1103515245u + 12345u;
+    victim = &set[(c->random >> 16) % c->config.ways];
+  }
+  if (victim == NULL) {
+    victim = &set[0];
+    for (uint32_t i = 1; i < c->config.ways; i++)
+      if (set[i].used < victim->used) victim = &set[i];
+  }
+  if (victim->tag != tag) {
+    *evicted_dirty = victim->tag != MS_NONE && victim->dirty;
+    victim->tag = tag;
+    victim->valid = 0;
+    victim->dirty = 0;
+  }
+  victim->valid |= sector_bit(c, address);
+  victim->used = ++c->stamp;
+  return victim;
+}
+
+// -- memories ----------------------------------------------------------------------------------
+
+// How long the core waits at `t` for a beat of a line that is still on its way.
+static uint64_t wait_for_fill(const store *s, uint32_t address, uint64_t t) {
+  for (uint32_t i = 0; i < FILLS; i++) {
+    const fill *f = &s->fills[i];
+    if (f->line_address == MS_NONE || address - f->line_address >= f->line_bytes) continue;
+    const uint32_t bytes = s->config.beat_bytes;
+    const uint32_t beats = f->line_bytes / bytes ? f->line_bytes / bytes : 1;
+    const uint32_t offset = (address - f->line_address) / bytes;
+    const uint32_t order = (offset + beats - f->offset) % beats;
+    const uint64_t ready = f->start + (uint64_t)order * s->config.beat;
+    return ready > t ? ready - t : 0;
+  }
+  return 0;
+}
+
+// Reads `bytes` (a sector or a line) at `t`, critical beat first; returns the stall.
+static uint64_t read_store(store *s, uint32_t address, uint32_t bytes, uint64_t t) {
+  const ms_store_config *k = &s->config;
+  const uint64_t start = s->busy > t ? s->busy : t;
+  const uint32_t beats = bytes > k->beat_bytes ? bytes / k->beat_bytes : 1;
+  const uint64_t first = start + k->first;
+  const uint64_t occupied = start + k->occupancy + (uint64_t)(beats - 1) * k->beat;
+  s->busy = occupied;
+  if (beats > 1) {
+    const uint32_t base = address & ~(bytes - 1);
+    s->fills[s->fill_index] = (fill){base, bytes, (address - base) / k->beat_bytes, first};
+    s->fill_index = (s->fill_index + 1) % FILLS;
+  }
+  return first - t;
+}
+
+static void prefetch(ms_sim *sim, const ms_region_config *r, uint32_t address, uint64_t t) {
+  store *s = &sim->stores[r->store];
+  if (!s->config.prefetch || s->prefetched == address) return;
+  if (address - r->origin >= r->size) return;
+  if (r->fetch_cache != MS_NONE && look_up(&sim->caches[r->fetch_cache], address)) return;
+  const uint64_t start = s->busy > t ? s->busy : t;
+  s->prefetched = address;
+  s->busy = start + s->config.occupancy;
+  s->prefetched_ready = start + s->config.first;
+}
+
+static void charge(ms_sim *sim, const store *s, int64_t *part, uint64_t stall) {
+  if (s->config.external) {
+    sim->totals[sim->bucket].external += (int64_t)stall;
+  } else {
+    *part += (int64_t)stall;
+  }
+}
+
+// -- events ------------------------------------------------------------------------------------
+
+// The stall of fetching the sector at `address` at time `t`.
+static uint64_t fetch_sector(ms_sim *sim, const ms_region_config *r, uint32_t address,
+                             uint32_t bytes, uint64_t t) {
+  store *s = &sim->stores[r->store];
+  cache *c = r->fetch_cache == MS_NONE ? NULL : &sim->caches[r->fetch_cache];
+  ms_totals *totals = &sim->totals[sim->bucket];
+  uint64_t stall;
+  uint32_t dirty;
+  totals->fetch_reads++;
+  if (c != NULL && look_up(c, address) != NULL) {
+    stall = wait_for_fill(s, address, t);
+  } else if (s->prefetched == address) {
+    stall = s->prefetched_ready > t ? s->prefetched_ready - t : 0;
+    s->prefetched = MS_NONE;
+    if (c != NULL) (void)insert(c, address, &dirty);
+  } else {
+    totals->fetch_misses++;
+    stall = read_store(s, address, bytes, t);
+    if (c != NULL) (void)insert(c, address, &dirty);
+  }
+  prefetch(sim, r, address + bytes, t + stall);
+  return stall;
+}
+
+void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, uint32_t core, uint32_t accesses) {
+  const ms_region_config *r = region_at(sim, pc);
+  const int jumped = pc != sim->end;
+  sim->now += sim->block_core;
+  sim->block_core = core;
+  sim->block_accesses = accesses;
+  sim->block_done = 0;
+  sim->end = pc + size;
+  sim->totals[sim->bucket].core += core;
+  if (r == NULL) return;
+  if (jumped && r->jump) {
+    sim->totals[sim->bucket].fetch += r->jump;
+    sim->now += r->jump;
+  }
+  if (r->store == MS_NONE || size == 0) return;
+  store *s = &sim->stores[r->store];
+  const uint32_t bytes = r->fetch_cache == MS_NONE ? s->config.beat_bytes
+                                                   : sim->caches[r->fetch_cache].config.sector_bytes;
+  if (jumped) sim->fetched = MS_NONE;
+  uint64_t stalls = 0;
+  for (uint32_t at = pc & ~(bytes - 1); at < pc + size; at += bytes) {
+    if (at == sim->fetched) continue;
+    const uint32_t offset = at > pc ? at - pc : 0;
+    const uint64_t t = sim->now + stalls + (uint64_t)core * offset / size;
+    stalls += fetch_sector(sim, r, at, bytes, t);
+    sim->fetched = at;
+  }
+  sim->now += stalls;
+  charge(sim, s, &sim->totals[sim->bucket].fetch, stalls);
+}
+
+// The stall of a read that no cache serves.
+static uint64_t read_uncached(store *s, uint32_t address, uint64_t t) {
+  const uint32_t unit = address & ~(s->config.beat_bytes - 1);
+  uint64_t stall;
+  if (unit == s->next) {
+    const uint64_t wait = s->busy > t ? s->busy - t : 0;
+    stall = wait + s->config.sequential;
+    s->busy = t + stall;
+  } else {
+    stall = read_store(s, address, s->config.beat_bytes, t);
+  }
+  s->next = unit + s->config.beat_bytes;
+  return stall;
+}
+
+static uint64_t write_through(store *s, uint64_t t) {
+  const uint64_t start = s->busy > t ? s->busy : t;
+  s->busy = start + s->config.write;
+  return s->busy > t + s->config.write_slack ? s->busy - t - s->config.write_slack : 0;
+}
+
+static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address, int write,
+                              uint64_t t) {
+  ms_totals *totals = &sim->totals[sim->bucket];
+  line *found = look_up(c, address);
+  uint64_t stall = 0;
+  uint32_t dirty = 0;
+  if (found != NULL) {
+    if (write) {
+      found->dirty = 1;
+      return 0;
+    }
+    return wait_for_fill(s, address, t);
+  }
+  if (write && !c->config.write_allocate) {
+    totals->write_misses++;
+    return write_through(s, t);
+  }
+  stall = read_store(s, address, c->config.sector_bytes, t);
+  found = insert(c, address, &dirty);
+  if (dirty) s->busy += s->config.write;
+  if (!write) {
+    totals->read_misses++;
+    return stall;
+  }
+  totals->write_misses++;
+  found->dirty = 1;  // the store buffer waits for the line, the core goes on
+  return s->busy > t + s->config.write_slack ? s->busy - t - s->config.write_slack : 0;
+}
+
+void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
+  ms_totals *totals = &sim->totals[sim->bucket];
+  const ms_region_config *r = region_at(sim, address);
+  if (size && (address & (size - 1)) && size <= 4) totals->unaligned++;
+  sim->block_done++;
+  if (r == NULL) return;
+  if (r->data) {
+    sim->now += (uint64_t)(int64_t)r->data;
+    totals->data += r->data;
+  }
+  if (r->store == MS_NONE) return;
+  store *s = &sim->stores[r->store];
+  const uint64_t share = sim->block_done > sim->block_accesses ? sim->block_accesses
+                                                               : sim->block_done;
+  const uint64_t t = sim->now + sim->block_core * share / (sim->block_accesses + 1u);
+  uint64_t stall = 0;
+  if (write) {
+    totals->data_writes++;
+  } else {
+    totals->data_reads++;
+  }
+  if (r->data_cache != MS_NONE) {
+    stall = access_cached(sim, s, &sim->caches[r->data_cache], address, write, t);
+  } else if (write) {
+    stall = write_through(s, t);
+  } else {
+    totals->read_misses++;
+    stall = read_uncached(s, address, t);
+  }
+  sim->now += stall;
+  charge(sim, s, &totals->data, stall);
+}

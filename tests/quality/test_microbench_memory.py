@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The memory simulator reproduces the published figures that isolate a memory system.
+
+The events are what the published code does: fetches of a loop or of straight-line code, or one
+access. Code with its core time, so that only the memory is under test.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+
+from cycle_models import memory
+from cycle_models.chip import load_chip
+from cycle_models.memory import Simulator, memory_system
+from simharness import native
+
+_LOOP_BYTES = 4
+_LOOP_CYCLES = 3.0  # SUBS and a taken branch, two 16-bit instructions
+_FLASH = {"nRF52840": 0x100, "STM32F446": 0x0800_0000}
+
+
+@pytest.fixture(scope="session")
+def library() -> ctypes.CDLL:
+    return ctypes.CDLL(str(native.build(str(memory.SOURCE))))
+
+
+def _loop(simulator: Simulator, pc: int, times: int) -> float:
+    for _ in range(times):
+        simulator.block(pc, _LOOP_BYTES, _LOOP_CYCLES)
+    return simulator.now()
+
+
+def _iteration(library: ctypes.CDLL, chip: str, pc: int, disabled: frozenset[str]) -> float:
+    system = memory_system(load_chip(chip), disabled=disabled)
+    return (
+        _loop(Simulator(library, system), pc, 30) - _loop(Simulator(library, system), pc, 20)
+    ) / 10
+
+
+def _straight(simulator: Simulator, lines: int, core_cycles: float = 4.0) -> float:
+    for line in range(lines):
+        simulator.block(_FLASH["STM32F446"] + 16 * line, 16, core_cycles)
+    return simulator.now()
+
+
+def test_loop_nrfx_nrf52_uncached(library: ctypes.CDLL) -> None:
+    assert _iteration(library, "nRF52840", 0x100, frozenset({"icache"})) == 7
+
+
+def test_loop_nrfx_nrf52_cached(library: ctypes.CDLL) -> None:
+    assert _iteration(library, "nRF52840", 0x100, frozenset()) == 3
+
+
+def test_loop_blaat_m3_in_sram(library: ctypes.CDLL) -> None:
+    assert _iteration(library, "STM32F207", 0x2000_0000, frozenset()) == 4
+
+
+def test_m4_art_stream(library: ctypes.CDLL) -> None:
+    """Straight-line code beyond the 64 lines runs at one 16-byte line per six cycles."""
+    system = memory_system(load_chip("STM32F446"))
+    assert system.wait_states == 5
+    slope = (
+        _straight(Simulator(library, system), 200) - _straight(Simulator(library, system), 100)
+    ) / 100
+    assert slope == pytest.approx(6, rel=0.05)
+
+
+def test_m4_art_fit(library: ctypes.CDLL) -> None:
+    """The second pass over code that fits the lines costs what it costs at zero wait states."""
+    simulator = Simulator(library, memory_system(load_chip("STM32F446")))
+    first = _straight(simulator, 60)
+    assert _straight(simulator, 60) - first == 60 * 4
+    assert first > 60 * 4
+
+
+def test_rp2040_xip_cold_word(library: ctypes.CDLL) -> None:
+    simulator = Simulator(library, memory_system(load_chip("RP2040")))
+    simulator.block(0x2000_0000, 2, 2, accesses=1)
+    before = simulator.now()
+    simulator.access(0x1000_0000, 4)
+    assert 40 <= simulator.now() - before <= 52
+    before = simulator.now()
+    simulator.access(0x1000_0000, 4)
+    assert simulator.now() == before
+
+
+def test_m0p_ldr_sio(library: ctypes.CDLL) -> None:
+    """A load from the single-cycle IO block takes one cycle less than the core's two."""
+    simulator = Simulator(library, memory_system(load_chip("RP2040")))
+    simulator.block(0x2000_0000, 4, 3, accesses=1)  # LDR; NOP
+    simulator.access(0xD000_0000, 4)
+    assert simulator.now() == 2
+
+
+def test_m7_unaligned_loads_are_counted(library: ctypes.CDLL) -> None:
+    simulator = Simulator(library, memory_system(load_chip("STM32F746")))
+    simulator.block(0, 4, 1, accesses=2)
+    simulator.access(0x2000_0001, 4)
+    simulator.access(0x2000_0004, 4)
+    assert simulator.totals().unaligned == 1
