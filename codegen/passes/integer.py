@@ -122,8 +122,11 @@ def _pool(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> b
     whole = op.type == "GlobalAveragePool"
     kernel = shape[2:] if whole else integers(op, "kernel_shape", ())
     out_shape = edit.tensor(node.outputs[0]).shape
+    window = window_of(OnnxOp("") if whole else op, spatial(shape), spatial(out_shape), kernel)
+    # ONNX Runtime sees a global pool in any window that just covers the image, and sums it otherwise.
+    whole = whole or (window.kernel == spatial(shape) and not any(window.pads))
     kind = AvgPoolS8(
-        window=window_of(OnnxOp("") if whole else op, spatial(shape), spatial(out_shape), kernel),
+        window=window,
         count_include_pad=bool(integer(op, "count_include_pad", 0)),
         form="global" if whole else "window",
         in_scale=of.scale, in_zp=of.zp, out_scale=to.scale, out_zp=to.zp,
