@@ -142,12 +142,12 @@ class Cpu:
     def write(self, address: int, data: bytes) -> None:
         self.view(address, len(data))[:] = np.frombuffer(data, np.uint8)
 
-    def boot(self) -> None:
+    def boot(self, budget: int = BOOT_BUDGET) -> None:
         """Run the start-up code to `sim_ready`; images without that symbol are ready as loaded."""
         self.uc.reg_write(UC_ARM_REG_SP, self.stack_top)
         if "sim_ready" in self.image.symbols:
-            self.counter.start(BOOT_BUDGET)
-            self.emulate(self.image.entry, BOOT_BUDGET)
+            self.counter.start(budget)
+            self.emulate(self.image.entry, budget)
             if self.uc.reg_read(UC_ARM_REG_PC) & ~1 != self.sentinel:
                 raise FaultError(f"the start-up code stopped at {self.where()}, not at sim_ready")
         for _, zone in self._guards:
