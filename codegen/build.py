@@ -13,6 +13,7 @@ from codegen.kernels.base import Variant
 from codegen.load import load
 from codegen.ops import View
 from codegen.passes import lower
+from codegen.passes.dead_channels import Savings, remove_dead_channels
 from codegen.planner import MemoryPlan, Strategy, plan_memory
 from codegen.planner.check import check
 from codegen.planner.materialize import materialize
@@ -36,6 +37,7 @@ class Compiled:
     plan: MemoryPlan
     program: Program
     sources: Sources
+    savings: Savings
 
 
 def compile_model(
@@ -63,7 +65,8 @@ def compile_lowered(
 ) -> Compiled:
     """As `compile_model`, from a graph in the lowered dialect."""
     safe_name = model_name(name)
-    given = materialize(graph)
+    live, savings = remove_dead_channels(graph)
+    given = materialize(live)
     chosen = tuple(
         None if isinstance(node.op, View) else select(node, given, target) for node in given.nodes
     )
@@ -73,5 +76,5 @@ def compile_lowered(
     program = build_program(safe_name, ordered, selection, plan, target)
     check(program, ordered, selection, target)
     return Compiled(
-        safe_name, target, ordered, order, selection, plan, program, render(program)
+        safe_name, target, ordered, order, selection, plan, program, render(program), savings
     )  # fmt: skip
