@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Chips: core, memories, clocks and default placement, read from `chips/*.toml` or a user's file."""
+"""Chips: core, memories, clocks, default placement: read from `chips/*.toml` or a user's file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Chip:
     memories: tuple[Memory, ...]
     clock_default_hz: int
     clock_max_hz: int
-    placement: Mapping[Role, str]
+    placement: Mapping[str, str]
     path: Path
     table: Table
 
@@ -108,7 +108,8 @@ def load_chip(name_or_path: str | Path) -> Chip:
         if known.lower() == text.lower():
             return _load(_FOLDER / f"{known}.toml")
     raise MachineError(
-        f"unknown chip {text!r}; known chips: {', '.join(chip_names())}; or give the path of a .toml file"
+        f"unknown chip {text!r}; known chips: {', '.join(chip_names())}; "
+        "or give the path of a .toml file"
     )
 
 
@@ -178,7 +179,7 @@ def _check_memories(path: Path, memories: tuple[Memory, ...]) -> None:
             )
 
 
-def _placement(path: Path, table: Table, memories: tuple[Memory, ...]) -> Mapping[Role, str]:
+def _placement(path: Path, table: Table, memories: tuple[Memory, ...]) -> Mapping[str, str]:
     given = table.get("placement")
     if not isinstance(given, dict) or set(given) != set(ROLES):
         raise MachineError(f"{path}: [placement] must give a memory for each of {', '.join(ROLES)}")

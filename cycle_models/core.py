@@ -102,4 +102,4 @@ def _rule(path: Path, name: str, table: Table) -> Rule:
         raise MachineError(
             f"{path}: {where} needs low <= cycles <= high, has {low}, {cycles}, {high}"
         )
-    return Rule(name, cycles, low, high, cast(Part, part), table["source"], table["status"])
+    return Rule(name, cycles, low, high, part, table["source"], table["status"])

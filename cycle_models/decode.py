@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import capstone  # type: ignore[import-untyped]
-from capstone import arm  # type: ignore[import-untyped]
+from capstone import arm
 
 from cycle_models.profile import CodeImage
 
@@ -26,6 +26,12 @@ def words(text: str) -> frozenset[str]:
 
 
 _SHIFTS = frozenset({"lsl", "lsr", "asr", "ror", "rrx"})
+_SIMD = frozenset(
+    prefix + operation + suffix
+    for prefix in ("s", "u", "q", "uq", "sh", "uh")
+    for operation, suffixes in (("add", "8 16"), ("sub", "8 16"), ("as", "x"), ("sa", "x"))
+    for suffix in suffixes.split()
+)
 _COMPARE = frozenset({"cmp", "cmn", "tst", "teq"})
 _BITFIELD = words("bfi bfc ubfx sbfx clz rbit rev rev16 revsh")
 _EXTEND = words("sxtb sxth uxtb uxth sxtb16 uxtb16")
@@ -44,7 +50,8 @@ _LONG_ACCUMULATE = words(
 )
 _FP_MAC = words("vfma vfms vfnma vfnms vmla vmls vnmla vnmls")
 _FP_CONVERT = words(
-    "vcvt vcvtb vcvtt vcvtr vcvta vcvtn vcvtp vcvtm vrinta vrintn vrintp vrintm vrintz vrintr vrintx"
+    "vcvt vcvtb vcvtt vcvtr vcvta vcvtn vcvtp vcvtm "
+    "vrinta vrintn vrintp vrintm vrintz vrintr vrintx"
 )
 _LOAD = {"ldr": 4, "ldrb": 1, "ldrsb": 1, "ldrh": 2, "ldrsh": 2, "ldrt": 4, "ldrbt": 1, "ldrht": 2,
          "ldrex": 4, "ldrexb": 1, "ldrexh": 2, "lda": 4, "ldab": 1, "ldah": 2}  # fmt: skip
@@ -54,6 +61,9 @@ _STORE_EXCLUSIVE = {"strex": 4, "strexb": 1, "strexh": 2}
 _LOAD_MULTIPLE = words("ldm ldmdb ldmia pop vldmia vldmdb vpop fldmdbx fldmiax")
 _STORE_MULTIPLE = words("stm stmdb stmia push vstmia vstmdb vpush fstmdbx fstmiax")
 _BARRIER = frozenset({"dsb", "dmb", "isb"})
+_NO_RESULT = words(
+    "fp_compare compare_branch branch indirect table preload call system fp_status barrier"
+)
 _BRANCHES = words("branch compare_branch call indirect table")
 
 
@@ -263,9 +273,7 @@ def _kind(raw: capstone.CsInsn, name: str, mnemonic: str) -> str:
         return "fp_status"
     if name.startswith("vsel") or name in ("vmaxnm", "vminnm"):
         return "fp_add"
-    if mnemonic.startswith(("sadd", "uadd", "ssub", "usub", "qadd", "qsub", "uqadd", "uqsub", "shadd",
-                            "uhadd", "shsub", "uhsub", "sasx", "ssax", "uasx", "usax", "qasx", "qsax",
-                            "uqasx", "uqsax", "shasx", "shsax", "uhasx", "uhsax")):  # fmt: skip
+    if name in _SIMD:
         return "simd"
     return "alu" if name in _ALU else "other"
 
@@ -373,8 +381,7 @@ def _roles(
     first = 2 if two or to_core else 1
     if kind == "core_to_fp" and len(registers) == 4:  # two single registers from two core registers
         first = 2
-    if name in _COMPARE or kind in ("fp_compare", "compare_branch", "branch", "indirect", "table", "preload",
-                                    "call", "system", "fp_status", "barrier"):  # fmt: skip
+    if name in _COMPARE or kind in _NO_RESULT:
         first = 0
     if kind == "indirect" and name in ("add", "sub", "mov"):
         first = 1
@@ -411,7 +418,7 @@ def _roles(
 
 
 def _shifted_constant(kind: str, immediates: list[int]) -> bool:
-    """Whether the last immediate of a data-processing instruction is an 8-bit value shifted left."""
+    """Whether the last immediate of a data-processing instruction is a shifted 8-bit value."""
     if kind != "alu" or not immediates:
         return False
     value = immediates[-1] & 0xFFFFFFFF

@@ -17,6 +17,7 @@ from typing import Any
 from cycle_models.chip import Chip
 from cycle_models.errors import MachineError
 from cycle_models.machine_file import Table, integer_of, number_of
+from cycle_models.timing import Interval, MemoryStalls
 
 SOURCE = Path(__file__).parent / "native" / "memsim_unicorn.c"
 """The simulator with hooks of Unicorn's signature: one C99 file that includes the others."""
@@ -191,7 +192,7 @@ def _reference(
         return _NONE
     if name not in known:
         raise MachineError(f"{chip.path}: region.{region}.{key} names nothing: {name!r}")
-    return known[name]
+    return int(known[name])
 
 
 def _cache(chip: Chip, name: str) -> _Cache:
@@ -217,7 +218,8 @@ def _store(chip: Chip, name: str, states: int, no_prefetch: bool) -> _Store:
 
     def cycles(key: str, default: float = 0.0) -> int:
         base = table.get(f"{key}_cycles", default)
-        return round(FINE * (base + table.get(f"{key}_per_wait_state", 0) * states))
+        per_wait_state = table.get(f"{key}_per_wait_state", 0.0)
+        return int(round(FINE * (base + per_wait_state * states)))
 
     return _Store(
         cycles("first"),
@@ -236,6 +238,23 @@ def _spread(chip: Chip) -> Spread:
     table: dict[str, Any] = chip.table.get("memory_model", {})
     return Spread(
         float(table.get("low", 0.7)), float(table.get("high", 1.4)), table.get("status", "assumed")
+    )
+
+
+def stalls_of(system: MemorySystem, totals: Totals) -> MemoryStalls:
+    """The stall cycles in what the simulator added up, with the interval of the chip's model."""
+    spread = system.spread
+
+    def interval(ticks: int) -> Interval:
+        cycles = ticks / FINE
+        return Interval(cycles * spread.low, cycles, cycles * spread.high)
+
+    return MemoryStalls(
+        fetch=interval(totals.fetch),
+        data=interval(totals.data),
+        external=interval(totals.external),
+        assumed_share=1.0 if spread.status == "assumed" else 0.0,
+        unaligned=totals.unaligned,
     )
 
 

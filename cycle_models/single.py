@@ -16,7 +16,8 @@ from cycle_models.core import Core
 from cycle_models.decode import NO_REGISTERS, Instruction, words
 
 _ALU_LIKE = words(
-    "alu shift multiply accumulate long_multiply long_accumulate bitfield extend extend_add saturate simd"
+    "alu shift multiply accumulate long_multiply long_accumulate bitfield extend extend_add "
+    "saturate simd"
 )
 _FP_ARITHMETIC = words("fp_add fp_multiply fp_mac fp_divide fp_root fp_compare fp_convert")
 _MULTIPLE = words("load_multiple store_multiple load_double store_double")

@@ -71,7 +71,7 @@ class UnicornEngine:
                 cpu.boot()
             cpu.paint_stack()
             cpu.counter.start(budget)
-            outputs.append(_invoke(cpu, values, budget))
+            outputs.append(invoke(cpu, values, budget))
             if number == 0:
                 stack = cpu.stack_bytes()
                 first = profiles(cpu.counter.finish(), (RUN, *image.layers))
@@ -112,12 +112,12 @@ def intermediates(
             cpu.counter.add_capture(Capture(bucket, source, into))
             found.setdefault(layer, []).append(into)
     cpu.counter.start(budget)
-    _invoke(cpu, inputs, budget)
+    invoke(cpu, inputs, budget)
     cpu.counter.finish()
     return {layer: tuple(a.tobytes() for a in arrays) for layer, arrays in found.items()}
 
 
-def _invoke(cpu: Cpu, values: tuple[bytes, ...], budget: int) -> tuple[bytes, ...]:
+def invoke(cpu: Cpu, values: tuple[bytes, ...], budget: int) -> tuple[bytes, ...]:
     """Run `sim_invoke` once on `values`; the bytes of each output."""
     ports = _ports(cpu.image, "sim_in")
     if len(ports) != len(values):

@@ -12,7 +12,7 @@ import ctypes
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from unicorn import UC_HOOK_BLOCK, UC_HOOK_CODE
@@ -27,6 +27,7 @@ RUN = "(run)"
 UNLIMITED = (1 << 63) - 1
 _DEPTH = 64
 
+Kind = Literal["native", "python", "none"]
 Ranges = Sequence[tuple[int, int]]
 Key = tuple[int, int, int, int]
 """(bucket, source, size or 0 for an edge, target or 0 for a block)"""
@@ -64,15 +65,19 @@ class Counter(Protocol):
     def unaligned(self) -> tuple[int, int] | None: ...
 
 
-def attach(uc: Uc, ranges: Ranges, layers: Sequence[int], *, pure_python: bool = False) -> Counter:
+def attach(uc: Uc, ranges: Ranges, layers: Sequence[int], kind: Kind = "native") -> Counter:
     """Attach a counter for code in `ranges` (address, size) with layer functions at `layers`.
 
-    Native where it can be built, else (or when asked) pure Python.
+    A native one becomes one in Python where it cannot be built.
     """
-    library = None if pure_python else native.load()
-    if library is None:
-        return PythonCounter(uc, ranges, layers)
-    return NativeCounter(uc, ranges, layers, library)
+    counter = PythonCounter(uc, ranges, layers)
+    if kind == "none":
+        return counter
+    library = native.load() if kind == "native" else None
+    if library is not None:
+        return NativeCounter(uc, ranges, layers, library)
+    counter.hook()
+    return counter
 
 
 def profiles(counts: dict[Key, int], names: Sequence[str]) -> tuple[Profile, ...]:
@@ -178,6 +183,11 @@ class NativeCounter:
         return int(self._state.bucket)
 
     @property
+    def bucket_address(self) -> int:
+        """Where the current bucket's number lies in host memory, for other native callbacks."""
+        return ctypes.addressof(self._state) + native.State.bucket.offset
+
+    @property
     def stray(self) -> int | None:
         return int(self._state.stray_pc) if self._state.stray else None
 
@@ -220,6 +230,9 @@ class PythonCounter:
 
     def __post_init__(self) -> None:
         self._entries = {address: i + 1 for i, address in enumerate(self.layers)}
+
+    def hook(self) -> None:
+        """Start to listen; before this, nothing is counted."""
         self.uc.hook_add(UC_HOOK_BLOCK, self._on_block)
 
     def start(self, budget: int) -> None:

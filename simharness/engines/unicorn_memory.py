@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Memory mode: one inference in Unicorn whose fetches and data accesses feed the memory simulator.
+
+Zero-wait cycles come from counts, as always; this adds the stalls of memories that are slower. It
+costs a native callback per access, so engines run it only on request, and reports name the mode.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from unicorn.unicorn_const import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
+from unicorn.unicorn_py3.unicorn import UcError, uclib
+
+from cycle_models import memory
+from cycle_models.core import Core
+from cycle_models.memory import MemorySystem, declare, stalls_of
+from cycle_models.timing import MemoryStalls, block_cost
+from simharness import native
+from simharness.engines.unicorn import invoke
+from simharness.engines.unicorn_count import RUN, NativeCounter
+from simharness.engines.unicorn_cpu import Cpu
+from simharness.errors import ToolMissingError
+from simharness.image import Image
+
+_Cost = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32)
+
+
+def memory_stalls(
+    image: Image,
+    values: tuple[bytes, ...],
+    system: MemorySystem,
+    core: Core,
+    *,
+    budget: int,
+) -> Mapping[str, MemoryStalls]:
+    """The stalls of one inference from cold caches, by layer name, and "(run)" for the rest.
+
+    Raises FaultError as any run, ToolMissingError where no native library can be built.
+    """
+    cpu = Cpu(image)
+    feed = Feed(cpu, system, core)
+    cpu.boot()
+    cpu.counter.start(budget)
+    feed.run(True)
+    invoke(cpu, values, budget)
+    feed.run(False)
+    return feed.stalls()
+
+
+class Feed:
+    """The simulator attached to an emulated core. Attach before any code runs."""
+
+    def __init__(self, cpu: Cpu, system: MemorySystem, core: Core) -> None:
+        if not isinstance(cpu.counter, NativeCounter):
+            raise ToolMissingError(f"memory mode needs the native counter: {native.reason()}")
+        self._library = _library()
+        self._system = system
+        self._names = (RUN, *cpu.image.layers)
+        self._sim = self._library.ms_new(ctypes.byref(system.config), len(self._names))
+        cost = block_cost(cpu.image.code, core)
+        self._cost = _Cost(lambda pc, size: _packed(*cost(pc, size)))
+        self._feed = self._library.ms_feed_new(
+            self._sim, cpu.counter.bucket_address, self._cost,
+            ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p),
+            ctypes.cast(uclib.uc_reg_write, ctypes.c_void_p),
+        )  # fmt: skip
+        if not self._sim or not self._feed:
+            raise MemoryError("no memory for the memory simulator")
+        self._hook(cpu, UC_HOOK_BLOCK, self._library.ms_on_block, 1, 0)
+        for origin, size in system.simulated_data:
+            kinds = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
+            self._hook(cpu, kinds, self._library.ms_on_access, origin, origin + size - 1)
+
+    def __del__(self) -> None:
+        if getattr(self, "_feed", None):
+            self._library.ms_feed_free(self._feed)
+        if getattr(self, "_sim", None):
+            self._library.ms_free(self._sim)
+
+    def _hook(self, cpu: Cpu, kind: int, function: Any, begin: int, end: int) -> None:
+        handle = ctypes.c_size_t()
+        status = uclib.uc_hook_add(
+            cpu.uc._uch, ctypes.byref(handle), kind, ctypes.cast(function, ctypes.c_void_p),
+            ctypes.c_void_p(self._feed), ctypes.c_uint64(begin), ctypes.c_uint64(end),
+        )  # fmt: skip
+        if status:
+            raise UcError(status)
+
+    def run(self, running: bool) -> None:
+        """Start or stop taking events."""
+        self._library.ms_feed_run(self._feed, int(running))
+
+    def stalls(self) -> dict[str, MemoryStalls]:
+        """What was found so far."""
+        if not self._library.ms_feed_ok(self._feed):
+            raise MemoryError("no memory for the memory simulator")
+        return {
+            name: stalls_of(self._system, self._library.ms_result(self._sim, bucket).contents)
+            for bucket, name in enumerate(self._names)
+        }
+
+
+def _packed(cycles: float, accesses: int) -> int:
+    return round(memory.FINE * cycles) | accesses << 32
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = declare(ctypes.CDLL(str(native.build(str(memory.SOURCE)))))
+    library.ms_feed_new.argtypes = (
+        ctypes.c_void_p, ctypes.c_void_p, _Cost, ctypes.c_void_p, ctypes.c_void_p,
+    )  # fmt: skip
+    library.ms_feed_new.restype = ctypes.c_void_p
+    library.ms_feed_free.argtypes = (ctypes.c_void_p,)
+    library.ms_feed_free.restype = None
+    library.ms_feed_run.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    library.ms_feed_run.restype = None
+    library.ms_feed_ok.argtypes = (ctypes.c_void_p,)
+    library.ms_feed_ok.restype = ctypes.c_int
+    return library
