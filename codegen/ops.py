@@ -104,7 +104,9 @@ class BinaryS8:
     """Element-wise on int8 with numpy broadcasting (rank at most 4); either input may be constant.
 
     Scales are kept whole because ONNX Runtime's QLinearAdd, QLinearMul and its float fallback (Sub) each
-    order their float32 operations in their own way: see `codegen.oracle`.
+    order their float32 operations in their own way: see `codegen.oracle`. `unsigned` says that the
+    file's integers are uint8: add and mul take zero points (and add its inputs) into float32 as there,
+    that is, 128 higher.
     """
 
     kind: BinaryKind
@@ -116,6 +118,7 @@ class BinaryS8:
     out_zp: int
     lo: int = -128
     hi: int = 127
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +164,7 @@ class AvgPoolS8:
     """x[N,H,W,C] int8 -> int8. `form` says whose arithmetic it is: see `codegen.oracle`.
 
     "window": QLinearAveragePool; "global": QLinearGlobalAveragePool; "mean": float mean between DQ and Q.
+    `unsigned` as in BinaryS8, for "window".
     """
 
     window: Window
@@ -172,6 +176,7 @@ class AvgPoolS8:
     out_zp: int
     lo: int = -128
     hi: int = 127
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,18 +208,23 @@ class SoftmaxF32:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantize:
-    """float32 -> int8: `clamp(rint(x / scale) + zp)`, scale per tensor."""
+    """float32 -> int8: `clamp(rint(x / scale) + zp)`, scale per tensor.
+
+    `unsigned` only remembers that the file has uint8 here: see BinaryS8.
+    """
 
     scale: float
     zp: int
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dequantize:
-    """int8 -> float32: `f32(x - zp) * scale`, scale per tensor."""
+    """int8 -> float32: `f32(x - zp) * scale`, scale per tensor; `unsigned` as in Quantize."""
 
     scale: float
     zp: int
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -75,7 +75,8 @@ def _operand(edit: Edit, name: str) -> tuple[str, Dequantize] | None:
     if constant.dtype != "int8" or constant.quant is None or not per_tensor(constant.quant):
         return None
     quant = constant.quant
-    return constant.name, Dequantize(float(quant.scale), int(quant.zero_point))
+    unsigned = bool(integer(maker.op, "unsigned", 0))
+    return constant.name, Dequantize(float(quant.scale), int(quant.zero_point), unsigned)
 
 
 def _binary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
@@ -83,10 +84,13 @@ def _binary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) ->
     if operands[0] is None or operands[1] is None:
         return False
     (a, a_from), (b, b_from) = operands[0], operands[1]
+    mixed = not a_from.unsigned == b_from.unsigned == to.unsigned
+    if mixed and op.type != "Sub":
+        return False  # ONNX Runtime adds and multiplies integers of one type only
     kind = BinaryS8(
         kind=op.type.lower(),  # type: ignore[arg-type]
         a_scale=a_from.scale, a_zp=a_from.zp, b_scale=b_from.scale, b_zp=b_from.zp,
-        out_scale=to.scale, out_zp=to.zp,
+        out_scale=to.scale, out_zp=to.zp, unsigned=to.unsigned,
     )  # fmt: skip
     edit.emit(kind, [a, b], quantize.outputs, node, quantize)
     return True
@@ -123,13 +127,13 @@ def _pool(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> b
     kernel = shape[2:] if whole else integers(op, "kernel_shape", ())
     out_shape = edit.tensor(node.outputs[0]).shape
     window = window_of(OnnxOp("") if whole else op, spatial(shape), spatial(out_shape), kernel)
-    # ONNX Runtime sees a global pool in any window that just covers the image, and sums it otherwise.
+    # ONNX Runtime takes any window that just covers the image for a global pool.
     whole = whole or (window.kernel == spatial(shape) and not any(window.pads))
     kind = AvgPoolS8(
         window=window,
         count_include_pad=bool(integer(op, "count_include_pad", 0)),
         form="global" if whole else "window",
-        in_scale=of.scale, in_zp=of.zp, out_scale=to.scale, out_zp=to.zp,
+        in_scale=of.scale, in_zp=of.zp, out_scale=to.scale, out_zp=to.zp, unsigned=to.unsigned,
     )  # fmt: skip
     inner = to_nhwc(edit, node, source)
     result = from_nhwc(edit, node, quantize.outputs[0])

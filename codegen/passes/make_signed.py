@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Turn every uint8 into int8 by taking 128 away, also from zero points; its meaning stays.
 
-Only the graph's own inputs and outputs stay uint8, behind a FlipSign.
+Only the graph's own inputs and outputs stay uint8, behind a FlipSign. Quantizers remember in the
+attribute "unsigned" what they were: ONNX Runtime's float32 sums depend on it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ def make_signed(graph: Graph) -> Graph:
         op = node.op
         if isinstance(op, Pad) and graph.tensors[node.outputs[0]].dtype == "uint8":
             op = replace(op, value=op.value - _SIGN)
-        if isinstance(op, OnnxOp):
-            inputs = _state_zero_point(edit, node, op, inputs)
+        if isinstance(op, OnnxOp) and _is_unsigned(graph, node, op):
+            inputs = _state_zero_point(edit, node, inputs)
+            op = replace(op, attrs={**op.attrs, "unsigned": 1})
         edit.keep(replace(node, op=op, inputs=inputs, outputs=outputs))
     for name in graph.outputs:
         if name in inner and name not in graph.inputs:
@@ -60,14 +62,15 @@ def _retype(edit: Edit) -> dict[str, str]:
     return inner
 
 
-def _state_zero_point(
-    edit: Edit, node: Node, op: OnnxOp, inputs: tuple[str, ...]
-) -> tuple[str, ...]:
-    """An absent zero point means 0, which for a former uint8 is now -128."""
+def _is_unsigned(graph: Graph, node: Node, op: OnnxOp) -> bool:
+    """Whether a QuantizeLinear writes, or a DequantizeLinear reads, uint8."""
     quantized = {"QuantizeLinear": node.outputs[:1], "DequantizeLinear": node.inputs[:1]}
-    names = quantized.get(op.type, ())
-    absent = len(inputs) < 3 or not inputs[2]
-    if not absent or not names or edit.graph.tensors[names[0]].dtype != "uint8":
+    return any(graph.tensors[name].dtype == "uint8" for name in quantized.get(op.type, ()))
+
+
+def _state_zero_point(edit: Edit, node: Node, inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """An absent zero point means 0, which for a former uint8 is now -128."""
+    if len(inputs) > 2 and inputs[2]:
         return inputs
     scale = edit.graph.tensors[inputs[1]]
     zero_point = np.full(scale.shape, -_SIGN, np.int8)

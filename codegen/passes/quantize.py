@@ -28,13 +28,15 @@ def lower_quantize(graph: Graph) -> Graph:
         data = edit.constant(node.inputs[0])
         if data is not None:
             constant = edit.new_constant(f"{node.inputs[0]}.{node.name}", data, quant)
-            edit.emit(replace(node.op, attrs={}), [constant], node.outputs, node)
+            attrs = {"unsigned": integer(node.op, "unsigned", 0)}
+            edit.emit(replace(node.op, attrs=attrs), [constant], node.outputs, node)
         elif quant.axis is not None:
             edit.refuse(node, "activations with a scale per channel are not supported")
         else:
             scale, zero_point = float(quant.scale), int(quant.zero_point)
             kind = Quantize if node.op.type == "QuantizeLinear" else Dequantize
-            edit.emit(kind(scale, zero_point), node.inputs[:1], node.outputs, node)
+            unsigned = bool(integer(node.op, "unsigned", 0))
+            edit.emit(kind(scale, zero_point, unsigned), node.inputs[:1], node.outputs, node)
             q = node.outputs[0] if kind is Quantize else edit.name(node.inputs[0])
             if edit.tensors[q].quant is None or kind is Quantize:
                 edit.tensors[q] = replace(edit.tensors[q], quant=quant)
