@@ -10,16 +10,15 @@ import re
 
 # Names of C and system headers, which ours would hide on the include path; devices that Windows
 # sees in every folder; prefixes of the kernels and of the firmware.
-_RESERVED = frozenset(
-    """
+_RESERVED_WORDS = """
     assert complex ctype errno fenv float inttypes iso646 limits locale math memory setjmp signal
     stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath
     threads time uchar wchar wctype unistd malloc alloca
     con prn aux nul com1 com2 com3 com4 com5 com6 com7 com8 com9
     lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9
     nn sim arm
-    """.split()
-)
+"""
+_RESERVED = frozenset(_RESERVED_WORDS.split())
 _PREFIXES = ("nn_", "sim_", "arm_")
 
 _UNSAFE_IN_IDENTIFIER = re.compile(r"[^A-Za-z0-9]+")

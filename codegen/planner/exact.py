@@ -3,66 +3,107 @@
 
 Push every buffer of a packing down until it rests on the floor or on another buffer: none got
 higher. So it is enough to search packings that grow from the bottom, each buffer at an offset no
-lower than the one before, resting on those below. The pruning rule that a buffer must not leave a
-gap below it into which an unplaced one fits whole is that of Moffitt, "MiniMalloc" (ASPLOS 2023).
-Effort is counted in search nodes, never in seconds, so that the same problem always gives the same
-packing.
+lower than the one before, resting on those below. A buffer never leaves a gap below it into which
+an unplaced one fits whole, and time is cut into sections of which only the fullest matter: both as
+in Moffitt, "MiniMalloc" (ASPLOS 2023). Effort is counted in search nodes, never in seconds, so
+that the same problem always gives the same packing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from codegen.planner.buffers import Geometry, Problem, lower_bound, round_up, saving_bytes
 
-NODES = 20_000
-"""Search nodes before the search gives up; about a second of CPU on a 50-buffer problem."""
+NODES = 10_000
+"""Search nodes before the search gives up: about half a second of CPU with 50 buffers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sections:
+    """Time cut where the largest sets of buffers are alive together.
+
+    `alive`: the buffers of each section; `span`: first section and end of each buffer; `slack`:
+    bytes that overlaps may save in a section; `paired`: buffers that may overlap another.
+    """
+
+    alive: tuple[tuple[int, ...], ...]
+    span: tuple[tuple[int, int], ...]
+    slack: tuple[int, ...]
+    paired: frozenset[int]
+
+
+def exact(
+    problem: Problem, start: tuple[int, ...], nodes: int = NODES
+) -> tuple[tuple[int, ...], bool]:
+    """The lowest packing found from `start`, and whether it is proven that none is lower.
+
+    Half the nodes go to finding a packing of exactly the lower bound, where pruning is sharpest.
+    The proof is that bound, or the end of the search; with overlaps among the buffers only the
+    former, because a buffer may then rest on one that lies higher.
+    """
+    geometry = Geometry(problem)
+    bound, height = lower_bound(problem), geometry.height(start)
+    if height <= bound:
+        return start, True
+    sections = _cut(problem, geometry)
+    search = _Search(problem, geometry, sections, bound, start, bound + problem.unit_bytes)
+    search.nodes_left = nodes // 2
+    search.run()
+    if search.best_height > bound:
+        used = nodes // 2 - search.nodes_left
+        search = _Search(problem, geometry, sections, bound, start, height)
+        search.nodes_left = nodes - used
+        complete = search.run()
+        return search.best, complete and not problem.overlays
+    return search.best, True
+
+
+def _cut(problem: Problem, geometry: Geometry) -> _Sections:
+    buffers = problem.buffers
+    alive: list[tuple[int, ...]] = []
+    for step in sorted({b.first for b in buffers}):
+        now = tuple(
+            i for i, b in enumerate(buffers) if b.first <= step <= b.last and geometry.sizes[i]
+        )
+        if alive and set(alive[-1]) <= set(now):
+            alive.pop()
+        if not (alive and set(now) <= set(alive[-1])):
+            alive.append(now)
+    span = []
+    for i in range(len(buffers)):
+        within = [number for number, members in enumerate(alive) if i in members]
+        span.append((within[0], within[-1] + 1) if within else (0, 0))
+    slack = [0] * len(alive)
+    paired: set[int] = set()
+    for overlay in problem.overlays:
+        paired |= {overlay.output, overlay.input}
+        saving = round_up(saving_bytes(problem, overlay), geometry.unit_bytes)
+        for number, members in enumerate(alive):
+            if overlay.output in members and overlay.input in members:
+                slack[number] += saving
+    return _Sections(tuple(alive), tuple(span), tuple(slack), frozenset(paired))
 
 
 @dataclass(slots=True)
 class _Search:
-    """One search for packings lower than `best_height`."""
+    """One search for packings lower than `best_height`; `best` is the lowest found so far."""
 
     problem: Problem
     geometry: Geometry
+    sections: _Sections
     bound: int
     best: tuple[int, ...]
     best_height: int
-    nodes_left: int
-    sections: list[list[int]] = field(default_factory=list)
-    sections_of: list[list[int]] = field(default_factory=list)
-    slack: list[int] = field(default_factory=list)
-    paired: set[int] = field(default_factory=set)
-
-    def prepare(self) -> None:
-        """Cut time into sections: only the largest sets of buffers alive together matter."""
-        buffers = self.problem.buffers
-        for step in sorted({b.first for b in buffers}):
-            alive = [i for i, b in enumerate(buffers) if b.first <= step <= b.last]
-            if self.sections and set(self.sections[-1]) <= set(alive):
-                self.sections.pop()
-            self.sections.append(alive)
-        self.sections_of = [[] for _ in buffers]
-        for number, alive in enumerate(self.sections):
-            for i in alive:
-                self.sections_of[i].append(number)
-        self.slack = [0] * len(self.sections)
-        for overlay in self.problem.overlays:
-            self.paired |= {overlay.output, overlay.input}
-            saving = round_up(saving_bytes(self.problem, overlay), self.geometry.unit_bytes)
-            for number, alive in enumerate(self.sections):
-                if overlay.output in alive and overlay.input in alive:
-                    self.slack[number] += saving
+    nodes_left: int = 0
 
     def run(self) -> bool:
         """Search; whether the whole space was seen."""
         sizes = self.geometry.sizes
-        floors = [0] * len(self.sections)
-        waiting = [sum(sizes[i] for i in alive) for alive in self.sections]
-        placed: list[int | None] = [None] * len(sizes)
-        for i, size in enumerate(sizes):
-            if size == 0:
-                placed[i] = 0
+        placed: list[int | None] = [0 if size == 0 else None for size in sizes]
+        floors = [0] * len(self.sections.alive)
+        waiting = [sum(sizes[i] for i in members) for members in self.sections.alive]
         return self._descend(placed, floors, waiting, 0, 0)
 
     def _descend(
@@ -73,64 +114,60 @@ class _Search:
         if self.nodes_left <= 0:
             return False
         self.nodes_left -= 1
-        if all(offset is not None for offset in placed):
-            self.best, self.best_height = tuple(o for o in placed if o is not None), top
+        lows = self._lows(placed, floors, waiting, base)
+        if lows is None:
             return True
-        for number, left in enumerate(waiting):
-            if left and max(floors[number], base) + left - self.slack[number] >= self.best_height:
-                return True
+        if not lows:
+            self.best, self.best_height = tuple(o or 0 for o in placed), top
+            return True
         complete = True
-        for offset, _, i in self._candidates(placed, floors, base):
-            end = offset + self.geometry.sizes[i]
-            if end >= self.best_height:
+        for offset, i in self._candidates(lows, placed, base):
+            size = self.geometry.sizes[i]
+            if offset + size >= self.best_height:
                 continue
             next_floors, next_waiting = floors.copy(), waiting.copy()
-            for number in self.sections_of[i]:
-                next_floors[number] = max(next_floors[number], end)
-                next_waiting[number] -= self.geometry.sizes[i]
+            for number in range(*self.sections.span[i]):
+                next_floors[number] = max(next_floors[number], offset + size)
+                next_waiting[number] -= size
             placed[i] = offset
-            complete &= self._descend(placed, next_floors, next_waiting, offset, max(top, end))
+            higher = max(top, offset + size)
+            complete &= self._descend(placed, next_floors, next_waiting, offset, higher)
             placed[i] = None
         return complete
 
-    def _candidates(
-        self, placed: list[int | None], floors: list[int], base: int
-    ) -> list[tuple[int, int, int]]:
-        """(offset, order, buffer) of each that may come next, the most promising first."""
-        sizes = self.geometry.sizes
-        found: list[tuple[int, int, int]] = []
-        roof = self.best_height
+    def _lows(
+        self, placed: Sequence[int | None], floors: list[int], waiting: list[int], base: int
+    ) -> dict[int, int] | None:
+        """The lowest offset of each unplaced buffer; None when no lower packing can follow."""
+        sections, sizes, buffers = self.sections, self.geometry.sizes, self.problem.buffers
+        lows: dict[int, int] = {}
         for i, offset in enumerate(placed):
-            if offset is not None:
-                continue
-            if i in self.paired:
-                offset = self.geometry.lowest(i, placed, base)
-            else:
-                floor = max(floors[number] for number in self.sections_of[i])
-                offset = round_up(floor, self.problem.buffers[i].align)
-                roof = min(
-                    roof, max(offset, round_up(base, self.problem.buffers[i].align)) + sizes[i]
-                )
-                if offset < base:
-                    continue
-            found.append((offset, -sizes[i] * len(self.sections_of[i]), i))
-        return sorted(c for c in found if c[0] < roof)
+            if offset is None:
+                first, end = sections.span[i]
+                lows[i] = round_up(max(floors[first:end]), buffers[i].align)
+                if i in sections.paired:
+                    lows[i] = self.geometry.lowest(i, placed, base)
+                elif max(lows[i], base) + sizes[i] >= self.best_height:
+                    return None
+        for number, members in enumerate(sections.alive):
+            if waiting[number]:
+                floor = floors[number]
+                if not sections.slack[number]:
+                    # Below the lowest that still comes here nothing can lie any more.
+                    floor = max(base, min(lows[i] for i in members if i in lows))
+                if floor + waiting[number] - sections.slack[number] >= self.best_height:
+                    return None
+        return lows
 
-
-def exact(
-    problem: Problem, start: tuple[int, ...], nodes: int = NODES
-) -> tuple[tuple[int, ...], bool]:
-    """The lowest packing found from `start`, and whether it is proven that none is lower.
-
-    The proof is the lower bound, or the end of the search; with overlaps among the buffers only the
-    former, because a buffer may then rest on one that lies higher.
-    """
-    geometry = Geometry(problem)
-    search = _Search(
-        problem, geometry, lower_bound(problem), start, geometry.height(start), nodes
-    )  # fmt: skip
-    if search.best_height > search.bound:
-        search.prepare()
-    complete = search.best_height <= search.bound or search.run()
-    proven = search.best_height <= search.bound or (complete and not problem.overlays)
-    return search.best, proven
+    def _candidates(
+        self, lows: dict[int, int], placed: Sequence[int | None], base: int
+    ) -> list[tuple[int, int]]:
+        """(offset, buffer) of each that may come next, the most promising first."""
+        sizes, span = self.geometry.sizes, self.sections.span
+        roof = min(max(low, base) + sizes[i] for i, low in lows.items())
+        found = [
+            (low, -sizes[i] * (span[i][1] - span[i][0]), i)
+            for i, low in lows.items()
+            if base <= low < roof
+        ]
+        return [(low, i) for low, _, i in sorted(found)]

@@ -12,6 +12,7 @@ from codegen.planner.buffers import Buffer, Geometry, Overlay, Packing, Problem,
 from codegen.planner.exact import NODES, exact
 from codegen.planner.first_fit import first_fit
 from codegen.planner.greedy import greedy_by_size, greedy_in_every_order
+from codegen.planner.improve import improve
 
 Strategy = Literal["auto", "first_fit", "greedy_by_size", "exact"]
 
@@ -26,7 +27,7 @@ def plan(
     """Pack `buffers`; `overlays` are the pairs that may share memory.
 
     "auto" takes the lowest of all strategies, and searches only when none reached the lower bound;
-    `nodes` limits that search, in search nodes.
+    `nodes` limits the exact search, in search nodes.
     """
     problem = Problem(tuple(buffers), tuple(overlays))
     bound = lower_bound(problem)
@@ -53,7 +54,11 @@ def _best(problem: Problem, nodes: int) -> tuple[tuple[int, ...], bool, str]:
         "greedy": greedy_in_every_order(problem),
     }
     used = min(tries, key=lambda name: geometry.height(tries[name]))
-    offsets, proven = exact(problem, tries[used], nodes)
-    if geometry.height(offsets) < geometry.height(tries[used]):
-        used = "exact"
+    offsets = tries[used]
+    improved = improve(problem, offsets)
+    if geometry.height(improved) < geometry.height(offsets):
+        used, offsets = "local_search", improved
+    searched, proven = exact(problem, offsets, nodes)
+    if geometry.height(searched) < geometry.height(offsets):
+        used, offsets = "exact", searched
     return offsets, proven, used
