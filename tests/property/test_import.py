@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-from hypothesis import assume, given, note
+from hypothesis import assume, given, note, reject
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -98,16 +98,16 @@ class Builder:
         assert maker.op_type == "DequantizeLinear"
         return next(numpy_helper.to_array(c) for c in self.constants if c.name == maker.input[1])
 
-    def settle(self, x: str, *, low: bool = False) -> str:
+    def settle(self, x: str, *, low: bool = False, scale: float = 0.0) -> str:
         """`x` through a QuantizeLinear and DequantizeLinear, where the graph is quantized."""
         if not self.quantized:
             return x
-        scale = self.constant(self.integer(5, 100) * 0.001)
+        step = self.constant(scale or self.integer(5, 100) * 0.001)
         floor = -128 if self.quantized == "int8" else 0
         point = floor if low else floor + self.integer(0, 255)
         zero_point = self.constant(point, self.quantized)
-        q = self.node("QuantizeLinear", [x, scale, zero_point], self.shapes[x])
-        return self.dequantize(q, scale, zero_point, self.shapes[x])
+        q = self.node("QuantizeLinear", [x, step, zero_point], self.shapes[x])
+        return self.dequantize(q, step, zero_point, self.shapes[x])
 
     def resettle(self, y: str, x: str) -> str:
         """`y` through the quantizer of `x`: what only moves values keeps its scale.
@@ -166,6 +166,9 @@ def conv(b: Builder, x: str) -> str:
 
 def pool(b: Builder, x: str) -> str:
     n, c, *size = b.shapes[x]
+    if b.nodes and b.nodes[-1].op_type == "Pad":
+        # ONNX Runtime would fold the Pad into the pool whatever its value, which changes results.
+        x = b.node("Tanh", [x], b.shapes[x])
     kind = str(b.pick("MaxPool", "AveragePool"))
     kernel = [b.integer(1, min(3, s)) for s in size]
     strides = [b.integer(1, 3) for _ in size]
@@ -291,8 +294,9 @@ def head(b: Builder, x: str) -> str:
         y, count = x, k
     y, low = b.activation(y) if guise != "none" else (y, False)
     y = b.settle(y, low=low)
-    if b.pick(True, False):
-        y = b.settle(b.node("Softmax", [y], (n, count), axis=int(b.pick(1, -1))))  # type: ignore[call-overload]
+    if count > 1 and b.pick(True, False):
+        y = b.node("Softmax", [y], (n, count), axis=int(b.pick(True, False)) * 2 - 1)
+        y = b.settle(y, low=True, scale=2.0 ** -b.integer(6, 8))
     return y
 
 
@@ -351,7 +355,11 @@ def both(content: bytes, shape: tuple[int, ...]) -> tuple[Array, Array]:
         x = np.random.default_rng(7).standard_normal(shape).astype(np.float32) * 2
         graph = lower(load(path))
         note(" ".join(f"{type(node.op).__name__}" for node in graph.nodes))
-        (expected,) = runtime(path).run(None, {"x": x})
+        try:
+            session = runtime(path)
+        except ort.capi.onnxruntime_pybind11_state.Fail:
+            reject()  # ONNX Runtime's own Pad fusion makes windows that it then refuses
+        (expected,) = session.run(None, {"x": x})
         return run(graph, {"x": x})[graph.outputs[0]], expected
 
 
