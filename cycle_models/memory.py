@@ -217,9 +217,9 @@ def _store(chip: Chip, name: str, states: int, no_prefetch: bool) -> _Store:
     table: Table = chip.table["store"][name]
 
     def cycles(key: str, default: float = 0.0) -> int:
-        base = table.get(f"{key}_cycles", default)
-        per_wait_state = table.get(f"{key}_per_wait_state", 0.0)
-        return int(round(FINE * (base + per_wait_state * states)))
+        base = float(table.get(f"{key}_cycles", default))
+        per_wait_state = float(table.get(f"{key}_per_wait_state", 0.0))
+        return round(FINE * (base + per_wait_state * states))
 
     return _Store(
         cycles("first"),

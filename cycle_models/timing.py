@@ -157,81 +157,114 @@ class _Run:
 
     def profile(self, p: Profile, stalls: MemoryStalls | None) -> ProfileTiming:
         counts: dict[str, int] = {}
-        entered: dict[tuple[int, Any], int] = {}
-        by_address = {b.address: b for b in p.blocks}
-        left = {b.address: b.count for b in p.blocks}
-        start = self._pipeline.start()
-        exits = self._exit_states(p, by_address)
-        inward: dict[int, int] = {}
-        ways: dict[int, list[int]] = {}
-        for e in p.edges:
-            source, target = by_address.get(e.source), by_address.get(e.target)
-            if source is not None:
-                first = self._block(target)[0] if target is not None else None
-                _charge(
-                    counts,
-                    self._pipeline.edge(
-                        self._block(source), _taken(self._block(source), e.target), first
-                    ),
-                    e.count,
-                )
-                left[source.address] -= e.count
-                ways.setdefault(source.address, []).append(e.count)
-            if target is not None:
-                entry = start
-                if source is not None:
-                    entry = exits[source.address]
-                    if _taken(self._block(source), e.target):
-                        entry = self._pipeline.after_taken(entry)
-                entered[target.address, entry] = entered.get((target.address, entry), 0) + e.count
-                inward[target.address] = inward.get(target.address, 0) + e.count
-        for address, counted in ways.items():
-            _charge(
-                counts, self._pipeline.mispredicted(self._block(by_address[address]), counted), 1
-            )
-        instructions = 0
-        mix: dict[str, int] = {}
-        for b in p.blocks:
-            rest = b.count - inward.get(b.address, 0)
-            if rest > 0:
-                entered[b.address, start] = entered.get((b.address, start), 0) + rest
-            block = self._block(b)
-            if left[b.address] > 0 and block[-1].is_branch:
-                _charge(counts, self._pipeline.edge(block, True, None), left[b.address])
-            instructions += len(block) * b.count
-            for i in block:
-                name = MIX.get(i.kind, "other") if not i.fp or i.kind in _MEMORY_KINDS else "fp"
-                mix[name] = mix.get(name, 0) + b.count
-        for (address, entry), times in sorted(entered.items(), key=lambda item: item[0][0]):
-            _charge(counts, self._walk(by_address[address], entry)[0], times)
+        flow = self._flow(p)
+        for (source, target), n in flow.edges.items():
+            block = self._block(source)
+            first = self._block(target)[0] if target is not None else None
+            _charge(counts, self._pipeline.edge(block, _taken(block, first), first), n)
+        for source, n in flow.unknown_exits.items():
+            if self._block(source)[-1].is_branch:
+                _charge(counts, self._pipeline.edge(self._block(source), True, None), n)
+        for source, ways in flow.ways.items():
+            _charge(counts, self._pipeline.mispredicted(self._block(source), ways), 1)
+        for (b, entry), n in self._entries(flow).items():
+            _charge(counts, self._walk(b, entry)[0], n)
         if stalls is not None and "unaligned_access" in self._core.rules:
             counts["unaligned_access"] = stalls.unaligned
-        return _timing(p.name, counts, self._core, instructions, mix, stalls)
+        instructions = sum(len(self._block(b)) * b.count for b in p.blocks)
+        return _timing(p.name, counts, self._core, instructions, self._mix(p), stalls)
 
-    def _exit_states(self, p: Profile, by_address: Mapping[int, Block]) -> dict[int, Any]:
-        """The state each block leaves when entered as it mostly is: two rounds settle short
-        blocks.
+    def _mix(self, p: Profile) -> dict[str, int]:
+        mix: dict[str, int] = {}
+        for b in p.blocks:
+            for i in self._block(b):
+                fp = i.fp and i.kind not in _MEMORY_KINDS
+                name = "fp" if fp else MIX.get(i.kind, "other")
+                mix[name] = mix.get(name, 0) + b.count
+        return mix
+
+    def _flow(self, p: Profile) -> _Flow:
+        """Match edges, which know addresses, with blocks, of which several may share an address.
+
+        An edge leaves the block whose end or branch leads to its target, and enters blocks of its
+        target address up to their counts. An edge into another profile keeps no target.
+        """
+        blocks: dict[int, list[Block]] = {}
+        for b in p.blocks:
+            blocks.setdefault(b.address, []).append(b)
+        flow = _Flow({}, {}, {}, {b: b.count for b in p.blocks})
+        room = {b: b.count for b in p.blocks}
+        for e in p.edges:
+            source = self._source(blocks.get(e.source, []), e.target)
+            rest = e.count
+            if source is not None:
+                flow.ways.setdefault(source, []).append(e.count)
+                flow.unknown_exits[source] = flow.unknown_exits.get(source, source.count) - e.count
+            for target in blocks.get(e.target, ()):
+                n = min(rest, room[target])
+                if n <= 0:
+                    continue
+                rest -= n
+                room[target] -= n
+                if source is not None:
+                    flow.unknown_entries[target] -= n
+                    flow.edges[source, target] = flow.edges.get((source, target), 0) + n
+            if rest and source is not None:
+                flow.edges[source, None] = flow.edges.get((source, None), 0) + rest
+        for b in p.blocks:
+            flow.unknown_exits.setdefault(b, b.count)
+        flow.unknown_exits = {b: n for b, n in flow.unknown_exits.items() if n > 0}
+        return flow
+
+    def _source(self, candidates: Sequence[Block], target: int) -> Block | None:
+        """The block at an address that control to `target` left."""
+        for b in candidates:
+            last = self._block(b)[-1]
+            if target in (b.address + b.size_bytes, last.target):
+                return b
+        return max(candidates, key=lambda b: b.count, default=None)
+
+    def _entries(self, flow: _Flow) -> dict[tuple[Block, Any], int]:
+        """How often each block was entered in which state.
+
+        The state a block leaves depends on how it was entered itself; it is taken from its most
+        frequent entry, which two rounds settle even for blocks of one instruction.
         """
         start = self._pipeline.start()
-        exits = {b.address: self._walk(b, start)[1] for b in p.blocks}
-        main: dict[int, tuple[int, int]] = {}
-        for e in p.edges:
-            if (
-                e.target in by_address
-                and e.source in by_address
-                and e.count > main.get(e.target, (0, 0))[0]
-            ):
-                main[e.target] = (e.count, e.source)
-        settled = {}
-        for b in p.blocks:
-            entry = start
-            if b.address in main:
-                source = by_address[main[b.address][1]]
-                entry = exits[source.address]
-                if _taken(self._block(source), b.address):
-                    entry = self._pipeline.after_taken(entry)
-            settled[b.address] = self._walk(b, entry)[1]
-        return settled
+        main: dict[Block, tuple[int, Block]] = {}
+        for (source, target), n in flow.edges.items():
+            if target is not None and n > main.get(target, (0, source))[0]:
+                main[target] = (n, source)
+        exits = {b: self._walk(b, start)[1] for b in flow.unknown_entries}
+        settled = {
+            b: self._walk(b, self._entry(exits, main[b][1], b) if b in main else start)[1]
+            for b in flow.unknown_entries
+        }
+        entered: dict[tuple[Block, Any], int] = {}
+        for (source, target), n in flow.edges.items():
+            if target is not None:
+                key = (target, self._entry(settled, source, target))
+                entered[key] = entered.get(key, 0) + n
+        for b, n in flow.unknown_entries.items():
+            if n > 0:
+                entered[b, start] = entered.get((b, start), 0) + n
+        return entered
+
+    def _entry(self, exits: Mapping[Block, Any], source: Block, target: Block) -> Any:
+        state = exits[source]
+        if _taken(self._block(source), self._block(target)[0]):
+            return self._pipeline.after_taken(state)
+        return state
+
+
+@dataclass(slots=True)
+class _Flow:
+    """A profile's control flow between blocks, with what its edges leave unexplained."""
+
+    edges: dict[tuple[Block, Block | None], int]
+    ways: dict[Block, list[int]]
+    unknown_exits: dict[Block, int]
+    unknown_entries: dict[Block, int]
 
 
 _MEMORY_KINDS = words("load store load_double store_double load_multiple store_multiple")
@@ -247,14 +280,15 @@ MIX = {
 }
 
 
-def _taken(block: Sequence[Instruction], target: int) -> bool:
-    """Whether control left `block` by its branch: a jump elsewhere, or an unconditional branch to
-    the next line.
+def _taken(block: Sequence[Instruction], first: Instruction | None) -> bool:
+    """Whether control left `block` by its branch to `first` (None: somewhere else): a jump, or an
+    unconditional branch to the next line.
     """
     last = block[-1]
     if not last.is_branch:
         return False
-    return last.end != target or not (last.reads_flags or last.kind == "compare_branch")
+    conditional = last.reads_flags or last.kind == "compare_branch"
+    return first is None or last.end != first.address_of or not conditional
 
 
 def _charge(counts: dict[str, int], bill: Bill, times: int) -> None:
