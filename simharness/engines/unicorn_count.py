@@ -24,7 +24,7 @@ from simharness import native
 from simharness.engines import decode
 
 RUN = "(run)"
-UNLIMITED = (1 << 63) - 1
+UNLIMITED = 1 << 61
 _DEPTH = 64
 
 Kind = Literal["native", "python", "none"]
@@ -111,6 +111,7 @@ class NativeCounter:
             raise MemoryError("no memory for the block counter")
         self._state = native.State.from_address(self._pointer)
         self._captures: list[Capture] = []
+        self._budget = 0
         self._uc = uc
         self._hook(UC_HOOK_BLOCK, library.sim_on_block, self._pointer, 1, 0)
 
@@ -139,13 +140,12 @@ class NativeCounter:
 
     def start(self, budget: int) -> None:
         self._library.sim_reset(self._pointer)
-        self._state.budget = min(budget, UNLIMITED)
+        self.resume(budget)
 
     def resume(self, budget: int) -> None:
         """A new budget without forgetting counts; cheaper than `start`."""
         state = self._state
-        state.budget = budget
-        state.executed = 0
+        self._budget = state.left = min(budget, UNLIMITED)
         state.exhausted = 0
         state.unaligned = 0
         state.stray = 0
@@ -172,7 +172,7 @@ class NativeCounter:
 
     @property
     def executed(self) -> int:
-        return int(self._state.executed)
+        return int(self._budget - self._state.left)
 
     @property
     def exhausted(self) -> bool:

@@ -87,9 +87,17 @@ class Cpu:
     """An image loaded and booted: `call` runs a function to its return."""
 
     def __init__(
-        self, image: Image, *, pure_python: bool = False, check_alignment: bool = False
+        self,
+        image: Image,
+        *,
+        pure_python: bool = False,
+        check_alignment: bool = False,
+        count: bool = True,
     ) -> None:
-        """Map, load and attach the counter; nothing has run yet (see `boot`)."""
+        """Map, load and attach the counter; nothing has run yet (see `boot`).
+
+        Without `count` there is neither count nor budget: the bare emulator, to compare with.
+        """
         self.image = image
         self.uc = model(image.core)
         self.regions = tuple(self._map(m) for m in image.memories)
@@ -106,8 +114,9 @@ class Cpu:
             self.uc,
             [(r.memory.origin, r.data.size) for r in self.regions],
             [s.address for s in self.layers],
-            pure_python=pure_python,
+            kind="none" if not count else "python" if pure_python else "native",
         )
+        self.booted = False
         if check_alignment:
             accesses = aligned_accesses(elf.thumb_code(image.elf))
             self.counter.watch([(a, UC_ARM_REG_R0 + r) for a, r in accesses])
@@ -152,6 +161,7 @@ class Cpu:
                 raise FaultError(f"the start-up code stopped at {self.where()}, not at sim_ready")
         for _, zone in self._guards:
             zone[:] = _GUARD_PAINT
+        self.booted = True
 
     def call(self, address: int, budget: int) -> None:
         """Run the function at `address` on the registers as they are, from the initial stack

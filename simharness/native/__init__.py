@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, c_int, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_int, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -25,24 +25,22 @@ from simharness.toolchain import compilers
 _HERE = Path(__file__).parent
 _REMEDY = f"install one with: {Path(sys.executable).name} -m pip install ziglang"
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
-_VERSION = 3
+_VERSION = 4
 
 
 class State(Structure):
     """`sim_state` of count.c: what is read and written between calls."""
 
     _fields_ = (
-        ("budget", c_uint64),
-        ("executed", c_uint64),
+        ("left", c_int64),
         ("exhausted", c_uint32),
         ("bucket", c_uint32),
         ("stray", c_uint32),
         ("stray_pc", c_uint32),
-        ("out_of_memory", c_uint32),
-        ("last_pc", c_uint32),
         ("unaligned", c_uint32),
         ("unaligned_pc", c_uint32),
         ("base", c_uint32),
+        ("out_of_memory", c_uint32),
     )
 
 

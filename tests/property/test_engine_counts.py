@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Counting is exact on programs of any shape, whoever counts: callback, Python, or every instruction."""
+"""Counting is exact on programs of any shape, whoever counts: callback, Python, or each step."""
 
 from __future__ import annotations
 

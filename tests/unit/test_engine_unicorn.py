@@ -164,7 +164,7 @@ def test_a_fault_names_layer_symbol_and_address(fault: str, core: str) -> None:
 
 
 def test_a_stack_overflow_is_a_fault() -> None:
-    with pytest.raises(FaultError, match="no memory.*helper"):
+    with pytest.raises(FaultError, match=r"no memory.*helper"):
         run("sink = (uint32_t)helper(1000);")
     run("sink = (uint32_t)helper(1000);", stack_bytes=100_000)
 
@@ -201,7 +201,7 @@ def test_an_init_that_never_ends_up_ready_is_a_fault() -> None:
     image = build({"net.h": header, "net.c": text}, "m4", program=PROGRAM).image
     cpu = Cpu(image)
 
-    with pytest.raises(FaultError, match="sim_ready|more than"):
+    with pytest.raises(FaultError, match=r"sim_ready|more than"):
         cpu.boot(budget=10_000)
 
 
@@ -210,7 +210,7 @@ def test_unaligned_accesses_are_found_on_the_last_of_several_inputs() -> None:
     sets = [(inputs(i).tobytes(),) for i in range(2)]
 
     UnicornEngine().run(image, sets[:1], budget=BUDGET)
-    with pytest.raises(FaultError, match="unaligned access.*net_l01_divide"):
+    with pytest.raises(FaultError, match=r"unaligned access.*net_l01_divide"):
         UnicornEngine().run(image, sets, budget=BUDGET)
 
 
@@ -303,9 +303,9 @@ def test_a_core_runs_its_own_instructions_and_no_others(name: str, core: str) ->
     encoding, cores = ENCODINGS[name]
     low, high = encoding & 0xFFFF, encoding >> 16
     # r1 holds a valid address for LDA.
-    body = f'__asm volatile("mov r1, %0\\n .short {low:#x}, {high:#x}\\n nop" :: "l"(y) : "r0", "r1", "s0", "s1", "cc");'
-    if core in ("m0plus", "m3"):
-        body = body.replace(', "s0", "s1"', "")
+    clobbers = '"r0", "r1", "cc"' if core in ("m0plus", "m3") else '"r0", "r1", "s0", "s1", "cc"'
+    code = f"mov r1, %0\\n .short {low:#x}, {high:#x}\\n nop"
+    body = f'__asm volatile("{code}" :: "l"(y) : {clobbers});'
 
     if core in cores:
         run(body, core)
@@ -337,5 +337,5 @@ def test_engines_are_found_by_name() -> None:
     assert engine.missing() is None
     assert engine.describe().fidelity == "counted"
     assert set(engines.names()) >= {"unicorn", "qemu"}
-    with pytest.raises(UsageError, match="known are .*unicorn"):
+    with pytest.raises(UsageError, match=r"known are .*unicorn"):
         engines.engine("gem5")
