@@ -28,22 +28,24 @@ def _add(op: BinaryS8, a: Array, b: Array) -> I8:
     Zero points are added before rounding, in float32. (MLAS on ARM works in fixed point instead and
     differs by at most 1.)
     """
+    offset = mlas.file_offset(op.unsigned)
     a_ratio = np.float32(op.a_scale) / np.float32(op.out_scale)
     b_ratio = np.float32(op.b_scale) / np.float32(op.out_scale)
-    zero = a_ratio * np.float32(op.a_zp) + b_ratio * np.float32(op.b_zp)
-    fixed = np.float32(op.out_zp) - zero
-    total = mlas.fma(b.astype(np.float32), b_ratio, fixed)
-    total = mlas.fma(a.astype(np.float32), a_ratio, total)
-    return mlas.saturate(np.rint(total), 0, op.lo, op.hi)
+    zero = a_ratio * np.float32(op.a_zp + offset) + b_ratio * np.float32(op.b_zp + offset)
+    fixed = np.float32(op.out_zp + offset) - zero
+    total = mlas.fma(b.astype(np.float32) + np.float32(offset), b_ratio, fixed)
+    total = mlas.fma(a.astype(np.float32) + np.float32(offset), a_ratio, total)
+    return mlas.saturate(np.rint(total), -offset, op.lo, op.hi)
 
 
 def _mul(op: BinaryS8, a: Array, b: Array) -> I8:
     """QLinearMul: an integer product, one ratio, the zero point added before rounding."""
     ratio = np.float32(op.a_scale) * np.float32(op.b_scale) / np.float32(op.out_scale)
     product = (a.astype(np.int32) - op.a_zp) * (b.astype(np.int32) - op.b_zp)
+    offset = mlas.file_offset(op.unsigned)
     with np.errstate(over="ignore"):
-        real = product.astype(np.float32) * ratio + np.float32(op.out_zp)
-    return mlas.saturate(np.rint(real), 0, op.lo, op.hi)
+        real = product.astype(np.float32) * ratio + np.float32(op.out_zp + offset)
+    return mlas.saturate(np.rint(real), -offset, op.lo, op.hi)
 
 
 def _sub(op: BinaryS8, a: Array, b: Array) -> I8:

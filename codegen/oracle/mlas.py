@@ -100,6 +100,11 @@ def dequantize(q: Array, scale: float, zero_point: int) -> F32:
     return (q.astype(np.int32) - np.int32(zero_point)).astype(np.float32) * np.float32(scale)
 
 
+def file_offset(unsigned: bool) -> int:
+    """What to add to an int8 for the integer that the file has: float32 rounds where that lies."""
+    return 128 if unsigned else 0
+
+
 def quantize(x: F32, scale: float, zero_point: int, lo: int = -128, hi: int = 127) -> I8:
     """`clamp(rint(x / scale) + zero_point, lo, hi)`, a float32 division, round half to even."""
     with np.errstate(over="ignore"):

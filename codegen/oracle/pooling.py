@@ -34,9 +34,10 @@ def avgpool_s8(op: AvgPoolS8, shape: Shape, x: Array) -> I8:
         total = total + seen
     mean = total / _count(op, shape, x)
     if op.form == "window":
+        offset = mlas.file_offset(op.unsigned)
         with np.errstate(over="ignore"):
-            ratio = mean / np.float32(op.out_scale) + np.float32(op.out_zp)
-        return mlas.saturate(np.rint(ratio), 0, op.lo, op.hi)
+            ratio = mean / np.float32(op.out_scale) + np.float32(op.out_zp + offset)
+        return mlas.saturate(np.rint(ratio), -offset, op.lo, op.hi)
     return mlas.quantize(mean, op.out_scale, op.out_zp, op.lo, op.hi)
 
 

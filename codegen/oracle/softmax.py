@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from codegen.ir import F32, I8, Array
 from codegen.ops import SoftmaxF32, SoftmaxS8
+from codegen.oracle import mlas
 
 Shape = tuple[int, ...]
 
@@ -24,14 +25,18 @@ def exponentials(in_scale: float, columns: int) -> F32:
 
 
 def softmax_s8(op: SoftmaxS8, shape: Shape, x: Array) -> I8:
-    """QLinearSoftmax: table look-ups, summed in float32 from the left, then scaled and divided."""
+    """QLinearSoftmax: table look-ups, summed in float32 from the left, then scaled and divided.
+
+    An output scale so fine that the scaled exponential overflows gives the least integer, as there.
+    """
     table = exponentials(op.in_scale, shape[-1])
     q = x.astype(np.int32)
     e = table[q - q.max(axis=-1, keepdims=True) + 255]
     total = np.add.accumulate(e, axis=-1, dtype=np.float32)[..., -1:]
     levels = np.floor(np.float32(1) / np.float32(op.out_scale))
-    y = np.rint(e * levels / total).astype(np.int32) + op.out_zp
-    return np.where(y > 255, 255, y).astype(np.int8)
+    with np.errstate(over="ignore"):
+        y = np.rint(e * levels / total)
+    return mlas.saturate(np.where(np.isfinite(y), y, -np.inf), op.out_zp)
 
 
 def softmax_f32(op: SoftmaxF32, shape: Shape, x: Array) -> F32:
