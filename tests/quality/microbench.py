@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Published micro-benchmarks as our own assembly: sequence, core, cycles, tolerance, and who measured it.
+# ruff: noqa: E501 - a table reads best with one row per line
+"""Published micro-benchmarks as our own assembly: sequence, core, cycles, tolerance, source.
 
 Kinds of measurement:
 - "copies": the sequence unrolled 14 and 4 times; the difference over ten is its steady-state cost;
@@ -27,7 +28,7 @@ class Microbench:
 
 
 def _bench(
-    id: str,  # noqa: A002 - the published name of the row
+    id: str,
     cores: str,
     kind: Literal["copies", "loop", "once"],
     assembly: str,
