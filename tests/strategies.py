@@ -299,7 +299,7 @@ def binary_s8(draw: DrawFn, kind: ops.BinaryKind) -> Case:
     out_scale = float(np.float32(top * spread * draw(st.sampled_from([1.0, 0.83, 1.19]))))
     op = ops.BinaryS8(
         kind, a_scale, draw(zero_points()), b_scale, draw(zero_points()), out_scale,
-        draw(zero_points()), lo, hi,
+        draw(zero_points()), lo, hi, draw(st.booleans()),
     )  # fmt: skip
     return _two(draw, op, draw(int8_values(a)), draw(int8_values(b)), y, "int8")
 
@@ -359,7 +359,7 @@ def avgpool_s8(draw: DrawFn, form: str) -> Case:
     lo, hi = draw(clamps())
     op = ops.AvgPoolS8(
         window, form == "window" and draw(st.booleans()), form,  # type: ignore[arg-type]
-        in_scale, draw(zero_points()), out_scale, draw(zero_points()), lo, hi,
+        in_scale, draw(zero_points()), out_scale, draw(zero_points()), lo, hi, draw(st.booleans()),
     )  # fmt: skip
     return case(op, {"x": draw(int8_values((n, h, w, c)))}, {}, (n, ho, wo, c), "int8")
 

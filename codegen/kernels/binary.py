@@ -10,7 +10,14 @@ import numpy as np
 from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_array, c_float, c_struct
-from codegen.kernels.reference import Reference, constant_input, in_and_out, is_op, op_of
+from codegen.kernels.reference import (
+    Reference,
+    constant_input,
+    file_origin,
+    in_and_out,
+    is_op,
+    op_of,
+)
 from codegen.ops import BinaryF32, BinaryKind, BinaryS8
 
 Axis = tuple[int, int, int]
@@ -69,14 +76,14 @@ def _half_ulp(largest: float) -> float:
     return float(np.spacing(np.float32(largest))) / 2
 
 
-def _fixed_point(a_ratio: float, b_ratio: float, fixed: float) -> dict[str, int]:
-    """The int32 form of `fixed + b_ratio * b + a_ratio * a + 1/2`, and by how much it may be off.
+def _fixed_point(a_ratio: float, b_ratio: float, fixed: float, origin: int) -> dict[str, int]:
+    """The int32 form of the sum plus 1/2, and by how much it may be off.
 
     What is off: the three constants by 1/2 each (times 128 for the factors), and the float form
     that it stands for by one rounding per fused multiply-add. Absurd ratios leave only doubt.
     """
-    inner = abs(fixed) + 128 * b_ratio
-    largest = inner + 128 * a_ratio + 1
+    inner = abs(fixed) + 256 * b_ratio
+    largest = inner + 256 * a_ratio + 1
     if largest >= 2**29:
         return {"a_factor": 0, "b_factor": 0, "offset": 0, "shift": 0, "doubt": 1}
     shift = 29 - int(np.ceil(np.log2(largest)))
@@ -84,7 +91,7 @@ def _fixed_point(a_ratio: float, b_ratio: float, fixed: float) -> dict[str, int]
     return {
         "a_factor": round(a_ratio * 2**shift),
         "b_factor": round(b_ratio * 2**shift),
-        "offset": round((fixed + 0.5) * 2**shift),
+        "offset": round((fixed + origin * (a_ratio + b_ratio - 1) + 0.5) * 2**shift),
         "shift": shift,
         "doubt": int(np.ceil(128 / 2 + 128 / 2 + 1 / 2 + rounding)) + 1,
     }
@@ -94,11 +101,13 @@ def _add(op: BinaryS8) -> dict[str, int | float | str]:
     """The `nn_add` of QLinearAdd; every float operation rounds to float32."""
     a_ratio = np.float32(op.a_scale) / np.float32(op.out_scale)
     b_ratio = np.float32(op.b_scale) / np.float32(op.out_scale)
-    zero = a_ratio * np.float32(op.a_zp) + b_ratio * np.float32(op.b_zp)
-    fixed = float(np.float32(op.out_zp) - zero)
+    origin = file_origin(op.unsigned)
+    zero = a_ratio * np.float32(op.a_zp + origin) + b_ratio * np.float32(op.b_zp + origin)
+    fixed = float(np.float32(op.out_zp + origin) - zero)
     return {
         "a_ratio": float(a_ratio), "b_ratio": float(b_ratio), "fixed": fixed,
-        "lo": op.lo, "hi": op.hi, **_fixed_point(float(a_ratio), float(b_ratio), fixed),
+        "lo": op.lo, "hi": op.hi, "origin": origin,
+        **_fixed_point(float(a_ratio), float(b_ratio), fixed, origin),
     }  # fmt: skip
 
 
@@ -106,7 +115,8 @@ def _mul(op: BinaryS8) -> dict[str, int | float | str]:
     """The `nn_mul` of QLinearMul."""
     ratio = np.float32(op.a_scale) * np.float32(op.b_scale) / np.float32(op.out_scale)
     return {
-        "ratio": float(ratio), "a_zp": op.a_zp, "b_zp": op.b_zp, "out_zp": op.out_zp,
+        "ratio": float(ratio), "origin": file_origin(op.unsigned),
+        "a_zp": op.a_zp, "b_zp": op.b_zp, "out_zp": op.out_zp,
         "lo": op.lo, "hi": op.hi,
     }  # fmt: skip
 

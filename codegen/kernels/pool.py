@@ -8,7 +8,7 @@ import numpy as np
 from codegen.ir import Graph, Node
 from codegen.kernels.base import Call
 from codegen.kernels.c_text import c_float, c_struct, requant_text, window_text
-from codegen.kernels.reference import Reference, in_and_out, is_op, op_of
+from codegen.kernels.reference import Reference, file_origin, in_and_out, is_op, op_of
 from codegen.ops import AvgPoolF32, AvgPoolS8, MaxPool, Requant
 
 
@@ -31,6 +31,7 @@ def avgpool_s8(node: Node, graph: Graph) -> Call:
             "in_zp": op.in_zp, "out_zp": op.out_zp,
             "lo": op.lo, "hi": op.hi, "pads_count": int(op.count_include_pad),
             "early_zp": int(op.form == "window"),
+            "origin": file_origin(op.unsigned),
         },
     )  # fmt: skip
     body = f"{window_text(op.window, x.shape, y.shape)}\n{mean}\nnn_avgpool_s8(&p, &q, x0, y0);"

@@ -79,6 +79,11 @@ def constant_input(node: Node, graph: Graph, index: int) -> Array | None:
     return graph.constant(node.inputs[index]) if index < len(node.inputs) else None
 
 
+def file_origin(unsigned: bool) -> int:
+    """What to add to an int8 for the integer that the file has: float32 rounds where that lies."""
+    return 128 if unsigned else 0
+
+
 def optional(suffix: str, ctype: str, data: Array | None) -> tuple[tuple[Constant, ...], str]:
     """The constant and its spelling in the body; no constant and NULL when there are no data."""
     if data is None:

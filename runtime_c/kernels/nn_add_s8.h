@@ -2,6 +2,7 @@
  *
  * y = a + b on int8, as ONNX Runtime's QLinearAdd: with ratios of scales r and the constant
  * fixed = y_zp - (a_ratio * a_zp + b_ratio * b_zp), y = rint(fma(a_ratio, a, fma(b_ratio, b, fixed))).
+ * All that in the file's integers: `origin` is what to add to an int8 (128 for uint8).
  * Cores without an FPU first compute the sum in fixed point, and in float only where that leaves a doubt.
  * y may be a or b where that input is not broadcast.
  */
@@ -13,6 +14,7 @@
 
 typedef struct {
     float a_ratio, b_ratio, fixed;
+    int32_t origin;
     int32_t lo, hi;
     /* y + 1/2 is a_factor * a + b_factor * b + offset with `shift` bits of fraction, at most `doubt` off. */
     int32_t a_factor, b_factor, offset, shift, doubt;
@@ -21,8 +23,9 @@ typedef struct {
 NN_INLINE int8_t nn_add_float(int32_t a, int32_t b, const nn_add *q)
 {
     const float sum =
-        nn_fma_f32((float)a, q->a_ratio, nn_fma_f32((float)b, q->b_ratio, q->fixed));
-    return nn_quantize_s8(sum, 0, q->lo, q->hi);
+        nn_fma_f32((float)(a + q->origin), q->a_ratio,
+                   nn_fma_f32((float)(b + q->origin), q->b_ratio, q->fixed));
+    return nn_quantize_s8(sum, -q->origin, q->lo, q->hi);
 }
 
 #if defined(NN_REQUANT_INTEGER)

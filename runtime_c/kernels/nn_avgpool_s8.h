@@ -3,7 +3,8 @@
  * The mean under a window on int8, as ONNX Runtime's QLinearAveragePool, and as its ReduceMean in float32
  * between dequantization and quantization: dequantized elements are summed in float32 over rows, then
  * columns, divided by the count and quantized. x[N,H,W,C], y[N,Ho,Wo,C]. `pads_count` tells whether padding
- * counts, as zeros; `early_zp` whether the zero point is added before rounding, in float32.
+ * counts, as zeros; `early_zp` whether the zero point is added before rounding, in float32. `origin` is what
+ * to add to an int8 for the integer that the file has (128 for uint8): float32 rounds where that lies.
  */
 #ifndef NN_AVGPOOL_S8_H
 #define NN_AVGPOOL_S8_H
@@ -16,6 +17,7 @@ typedef struct {
     int32_t lo, hi;
     int32_t pads_count;
     int32_t early_zp;
+    int32_t origin;
 } nn_mean;
 
 NN_KERNEL void nn_avgpool_s8(const nn_window *p, const nn_mean *q, const int8_t *restrict x,
@@ -44,7 +46,8 @@ NN_KERNEL void nn_avgpool_s8(const nn_window *p, const nn_mean *q, const int8_t 
                     sum /= (float)(q->pads_count != 0 ? p->kernel_h * p->kernel_w : inside);
                     sum /= q->out_scale;
                     if (q->early_zp != 0) {
-                        *y++ = nn_quantize_s8(sum + (float)q->out_zp, 0, q->lo, q->hi);
+                        *y++ = nn_quantize_s8(sum + (float)(q->out_zp + q->origin), -q->origin,
+                                              q->lo, q->hi);
                     } else {
                         *y++ = nn_quantize_s8(sum, q->out_zp, q->lo, q->hi);
                     }

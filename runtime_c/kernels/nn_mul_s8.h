@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * y = a * b on int8, as ONNX Runtime's QLinearMul: y = rint((a - a_zp) * (b - b_zp) * ratio + y_zp),
- * ratio = a_scale * b_scale / y_scale; each operation rounds to float32.
+ * ratio = a_scale * b_scale / y_scale; each operation rounds to float32. `origin` is what to add to an int8
+ * for the integer that the file has (128 for uint8): float32 rounds where that lies.
  * y may be a or b where that input is not broadcast.
  */
 #ifndef NN_MUL_S8_H
@@ -12,6 +13,7 @@
 typedef struct {
     float ratio;
     int32_t a_zp, b_zp, out_zp;
+    int32_t origin;
     int32_t lo, hi;
 } nn_mul;
 
@@ -29,8 +31,8 @@ NN_KERNEL void nn_mul_s8(const nn_broadcast *p, const nn_mul *q, const int8_t *a
                     const int32_t a_value = row_a[l * p->a_step[3]];
                     const int32_t b_value = row_b[l * p->b_step[3]];
                     const int32_t product = (a_value - q->a_zp) * (b_value - q->b_zp);
-                    const float scaled = (float)product * q->ratio + (float)q->out_zp;
-                    *y++ = nn_quantize_s8(scaled, 0, q->lo, q->hi);
+                    const float scaled = (float)product * q->ratio + (float)(q->out_zp + q->origin);
+                    *y++ = nn_quantize_s8(scaled, -q->origin, q->lo, q->hi);
                 }
             }
         }

@@ -2,7 +2,8 @@
  *
  * Softmax on int8 over the last axis, as ONNX Runtime's QLinearSoftmax: exponentials in float32 from a
  * table, table[255 - d] for a distance d below the row's maximum, summed from the left; `levels` is
- * floor(1 / out_scale). x[M,K], y[M,K]; x and y may be the same array.
+ * floor(1 / out_scale). Where that overflows the product, the result is -128, as there.
+ * x[M,K], y[M,K]; x and y may be the same array.
  */
 #ifndef NN_SOFTMAX_S8_H
 #define NN_SOFTMAX_S8_H
@@ -22,9 +23,8 @@ NN_KERNEL void nn_softmax_s8(int32_t rows, int32_t cols, float levels, int32_t o
             sum += table[x[k] - largest + 255];
         }
         for (int32_t k = 0; k < cols; k++) {
-            const float e = table[x[k] - largest + 255];
-            const int32_t level = nn_rint_f32(e * levels / sum) + out_zp;
-            y[k] = (int8_t)(level > 127 ? 127 : level);
+            const float level = table[x[k] - largest + 255] * levels / sum;
+            y[k] = level <= FLT_MAX ? nn_quantize_s8(level, out_zp, -128, 127) : (int8_t)-128;
         }
     }
 }

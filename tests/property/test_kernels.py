@@ -83,7 +83,7 @@ def test_every_reference_has_cases() -> None:
 def test_kernel_gives_the_oracles_result(kernel: str, runner: str) -> None:
     where = RUNNERS[runner]()
 
-    @settings(max_examples=EXAMPLES)
+    @settings(max_examples=EXAMPLES if runner == "host" else EXAMPLES // 2)
     @given(CASES[kernel])
     def check(case: Case) -> None:
         assert_equal(outputs(case, where), expected(case))
@@ -166,7 +166,7 @@ BROKEN = {
     "nn_matmul_s8": (("- b_zp", ""), ("b += depth * cols", "b += 0")),
     "nn_add_s8": (
         ("row_b[l * p->b_step[3]]", "row_b[l]"),
-        ("(float)b, q->b_ratio, q->fixed", "(float)b, q->b_ratio, q->fixed + 0.25f"),
+        ("q->b_ratio, q->fixed", "q->b_ratio, q->fixed + 0.25f"),
     ),
     "nn_avgpool_s8": (
         ("q->pads_count != 0 ?", "q->pads_count == 0 ?"),
