@@ -17,7 +17,9 @@ def random_buffers(seed: int, most: int, steps: int) -> list[Buffer]:
     for i in range(dice.randint(2, most)):
         first = dice.randint(0, steps)
         last = min(steps, first + dice.choice([1, 2, 3, dice.randint(1, steps)]))
-        size = dice.choice([dice.randint(1, 64) * 4, dice.randint(1, 4000), 2 ** dice.randint(0, 12)])
+        size = dice.choice(
+            [dice.randint(1, 64) * 4, dice.randint(1, 4000), 2 ** dice.randint(0, 12)]
+        )
         made.append(Buffer(f"b{i}", size, first, last))
     return made
 
