@@ -63,7 +63,7 @@ def test_the_optimum_on_at_least_95_percent_and_3_percent_elsewhere() -> None:
 
 
 def test_a_plan_for_300_layers_costs_less_than_two_seconds_of_cpu() -> None:
-    """CPU time of this thread, not wall time: a chain with skips, as deep residual networks have."""
+    """CPU time of this thread, not wall time; a chain with skips, as residual networks are."""
     dice = random.Random(7)
     made = []
     for i in range(300):
