@@ -27,7 +27,7 @@ def sources(arena_bytes: int = 256, weights: int = 64) -> dict[str, str]:
         "net.h": HEADER,
         "net.c": f"""
             #include "net.h"
-            static int8_t net_arena[{arena_bytes}];
+            int8_t net_arena[{arena_bytes}];
             static const int8_t weights[{weights}] = {{1, 2, 3}};
             int32_t counter = 41;
             int32_t nothing;
