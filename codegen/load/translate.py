@@ -28,6 +28,7 @@ def translate(model: onnx.ModelProto, path: Path) -> Graph:
     outputs = tuple(value.name for value in model.graph.output)
     _refuse_dangling_outputs(nodes, constants, _input_names(model, constants), outputs)
     _refuse_dynamic_inputs(model, constants)
+    _refuse_invalid_nodes(model)
     tensors = _tensors(model, constants, nodes, path.name)
     return Graph(
         name=model.graph.name or path.stem,
@@ -215,6 +216,22 @@ def _refuse_dynamic_inputs(model: onnx.ModelProto, constants: Mapping[str, Array
                     "python -m onnxruntime.tools.make_dynamic_shape_fixed",
                 )
             )
+    if problems:
+        raise ModelError(*problems)
+
+
+def _refuse_invalid_nodes(model: onnx.ModelProto) -> None:
+    """Let ONNX's own checker look at each node: attributes, arity."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = model.ir_version
+    context.opset_imports = {entry.domain: entry.version for entry in model.opset_import}
+    problems: list[Problem] = []
+    for index, node in enumerate(model.graph.node):
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError as error:
+            what = " ".join(str(error).split("==>")[0].split())
+            problems.append(Problem(what, f"node {node.name or f'{node.op_type}_{index}'!r}"))
     if problems:
         raise ModelError(*problems)
 
