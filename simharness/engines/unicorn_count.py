@@ -25,6 +25,8 @@ from simharness.engines import decode
 
 RUN = "(run)"
 UNLIMITED = 1 << 61
+SLICE = 1 << 27
+"""Instructions between two looks at Ctrl-C: some tenths of a second."""
 _DEPTH = 64
 
 Kind = Literal["native", "python", "none"]
@@ -49,6 +51,7 @@ class Counter(Protocol):
 
     def start(self, budget: int) -> None: ...
     def resume(self, budget: int) -> None: ...
+    def more(self) -> bool: ...
     def finish(self) -> dict[Key, int]: ...
     def add_capture(self, capture: Capture) -> None: ...
     def watch(self, accesses: Sequence[tuple[int, int]]) -> None: ...
@@ -111,7 +114,8 @@ class NativeCounter:
             raise MemoryError("no memory for the block counter")
         self._state = native.State.from_address(self._pointer)
         self._captures: list[Capture] = []
-        self._budget = 0
+        self._budget = self._granted = 0
+        self.slice = SLICE
         self._uc = uc
         self._hook(UC_HOOK_BLOCK, library.sim_on_block, self._pointer, 1, 0)
 
@@ -145,10 +149,22 @@ class NativeCounter:
     def resume(self, budget: int) -> None:
         """A new budget without forgetting counts; cheaper than `start`."""
         state = self._state
-        self._budget = state.left = min(budget, UNLIMITED)
+        self._budget = min(budget, UNLIMITED)
+        self._granted = state.left = min(self._budget, self.slice)
         state.exhausted = 0
         state.unaligned = 0
         state.stray = 0
+
+    def more(self) -> bool:
+        """True when the emulation paused only so that Ctrl-C is heard, and may go on."""
+        state = self._state
+        grant = min(self._budget - self._granted, self.slice)
+        if not state.exhausted or grant <= 0:
+            return False
+        self._granted += grant
+        state.left += grant
+        state.exhausted = 0
+        return True
 
     def finish(self) -> dict[Key, int]:
         count = self._library.sim_finish(self._pointer)
@@ -172,7 +188,7 @@ class NativeCounter:
 
     @property
     def executed(self) -> int:
-        return int(self._budget - self._state.left)
+        return int(self._granted - self._state.left)
 
     @property
     def exhausted(self) -> bool:
@@ -248,6 +264,9 @@ class PythonCounter:
         self.exhausted = False
         self.stray = None
         self.unaligned = None
+
+    def more(self) -> bool:
+        return False
 
     def watch(self, accesses: Sequence[tuple[int, int]]) -> None:
         registers = dict(accesses)

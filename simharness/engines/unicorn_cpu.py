@@ -178,6 +178,8 @@ class Cpu:
         """Run from `address` on the registers as they are to the sentinel. Raises FaultError."""
         try:
             self.uc.emu_start(address | 1, self.sentinel)
+            while self.counter.more():
+                self.uc.emu_start(self.uc.reg_read(UC_ARM_REG_PC) | 1, self.sentinel)
         except UcError as error:
             why = _WHY.get(error.errno, str(error))
             raise FaultError(f"{why}, at {self.where()}") from error

@@ -25,7 +25,7 @@ from simharness.toolchain import compilers
 _HERE = Path(__file__).parent
 _REMEDY = f"install one with: {Path(sys.executable).name} -m pip install ziglang"
 _FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
-_VERSION = 4
+_VERSION = 5
 
 
 class State(Structure):

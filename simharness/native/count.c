@@ -76,7 +76,9 @@ typedef struct {
 typedef struct {
   sim_state state;
   block *previous;
-  block root;  // stands before the first block of a call
+  block root;     // stands before the first block of a call
+  block stopped;  // stands for `paused` when the budget stopped the emulation before that block ran
+  block *paused;
   uc_stop_fn stop;
   uc_reg_fn reg_read;
   uc_mem_fn mem_read;
@@ -109,7 +111,7 @@ const sim_record *sim_records(const sim_counter *c);
 void sim_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 void sim_on_access(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 
-uint32_t sim_version(void) { return 4; }
+uint32_t sim_version(void) { return 5; }
 
 // The items, with room for one more; NULL (and the old ones kept) when memory is exhausted.
 static void *grown(sim_counter *c, void *items, uint64_t count, uint64_t *room, size_t item_size) {
@@ -304,6 +306,8 @@ COLD static void look(sim_counter *c, uc_engine *uc, block *b) {
   }
   if (c->state.left < 0) {
     c->state.exhausted = 1;
+    c->paused = b;
+    c->previous = &c->stopped;
     (void)c->stop(uc);
   }
 }
@@ -317,6 +321,10 @@ static inline void follow(sim_counter *c, uc_engine *uc, edge *e) {
 }
 
 COLD static void follow_rare_edge(sim_counter *c, uc_engine *uc, uint64_t key) {
+  if (c->previous == &c->stopped) {  // going on with a block that has been counted already
+    c->previous = c->paused;
+    return;
+  }
   edge *e = find_edge(c, uc, c->previous, key);
   if (e) {
     follow(c, uc, e);

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -117,14 +119,17 @@ def _compile(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    objects = []
-    for number, name in enumerate(sorted(n for n in files if n.endswith(".c"))):
-        extra = () if name in given else compilers.FIRMWARE_FLAGS[compiler.name]
+    units = sorted(n for n in files if n.endswith(".c"))
+
+    def compile_unit(number: int) -> str:
+        extra = () if units[number] in given else compilers.FIRMWARE_FLAGS[compiler.name]
         output = f"{number}.o"
-        command = (*compiler.command, *flags, *extra, "-I.", "-c", name, "-o", output)
+        command = (*compiler.command, *flags, *extra, "-I.", "-c", units[number], "-o", output)
         compilers.run(command, folder)
-        objects.append(output)
-    return objects
+        return output
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(compile_unit, range(len(units))))
 
 
 def _place(

@@ -12,7 +12,7 @@ from unicorn import UC_HOOK_CODE
 
 from cycle_models.profile import Profile
 from simharness.engines.decode import instructions
-from simharness.engines.unicorn_count import RUN, profiles
+from simharness.engines.unicorn_count import RUN, NativeCounter, profiles
 from simharness.engines.unicorn_cpu import Cpu
 from simharness.image import Image
 from simharness.toolchain import build
@@ -73,13 +73,17 @@ def program(first: str, second: str) -> str:
     """
 
 
-def count(image: Image, *, pure_python: bool) -> tuple[tuple[Profile, ...], int, Counter[int]]:
+def count(
+    image: Image, *, pure_python: bool, slice_instructions: int = 0
+) -> tuple[tuple[Profile, ...], int, Counter[int]]:
     """Profiles of `go`, its result, and (in Python) how often each address was executed."""
     cpu = Cpu(image, pure_python=pure_python)
     seen: Counter[int] = Counter()
     if pure_python:
         cpu.uc.hook_add(UC_HOOK_CODE, lambda _uc, address, _size, _user: seen.update((address,)))
     cpu.boot()
+    if slice_instructions and isinstance(cpu.counter, NativeCounter):
+        cpu.counter.slice = slice_instructions
     seen.clear()
     for register, value in ((66, 12345), (67, 678)):
         cpu.uc.reg_write(register, value)
@@ -114,6 +118,22 @@ def test_all_counters_agree(first: str, second: str, core: str) -> None:
     skippable = _in_it_blocks(image, blocks)
     for address, n in blocks.items():
         assert seen[address] == n or (address in skippable and seen[address] <= n)
+
+
+@settings(max_examples=25)
+@given(BODIES, BODIES, st.integers(1, 300), st.sampled_from(["m0plus", "m4", "m33"]))
+def test_a_run_in_slices_is_the_run_at_once(
+    first: str, second: str, slice_instructions: int, core: str
+) -> None:
+    """Pausing (to hear Ctrl-C) changes neither results nor counts."""
+    image = build(
+        {"k.c": program(first, second)}, core, keep_all=True, optimize="speed",
+        layers=("layer0", "layer1"),
+    ).image  # fmt: skip
+
+    whole = count(image, pure_python=False)
+    sliced = count(image, pure_python=False, slice_instructions=slice_instructions)
+    assert sliced == whole
 
 
 def _in_it_blocks(image: Image, addresses: Counter[int]) -> set[int]:

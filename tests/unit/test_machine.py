@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import doctest
+import signal
 import struct
 
 import numpy as np
@@ -113,6 +114,23 @@ def test_an_endless_loop_ends_and_the_machine_goes_on(machine: Machine) -> None:
         machine.call("forever", 1)
 
     assert machine.call("six", 1, 0, 0, 0, 0, 0) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_ctrl_c_is_heard_during_a_long_run() -> None:
+    m = Machine("m4", {"k.c": TEXT}, budget=1 << 60)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            m.call("forever", 1)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_fault_names_its_place_and_the_machine_goes_on(machine: Machine) -> None:
