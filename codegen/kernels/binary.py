@@ -19,6 +19,7 @@ from codegen.kernels.reference import (
     op_of,
 )
 from codegen.ops import BinaryF32, BinaryKind, BinaryS8
+from codegen.oracle import mlas
 
 Axis = tuple[int, int, int]
 """Size of an output axis, and the steps of a and b along it."""
@@ -102,7 +103,8 @@ def _add(op: BinaryS8) -> dict[str, int | float | str]:
     a_ratio = np.float32(op.a_scale) / np.float32(op.out_scale)
     b_ratio = np.float32(op.b_scale) / np.float32(op.out_scale)
     origin = file_origin(op.unsigned)
-    zero = a_ratio * np.float32(op.a_zp + origin) + b_ratio * np.float32(op.b_zp + origin)
+    b_zero = b_ratio * np.float32(op.b_zp + origin)
+    zero = mlas.fma(a_ratio, np.float32(op.a_zp + origin), b_zero)
     fixed = float(np.float32(op.out_zp + origin) - zero)
     return {
         "a_ratio": float(a_ratio), "b_ratio": float(b_ratio), "fixed": fixed,

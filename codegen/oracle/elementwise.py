@@ -31,7 +31,8 @@ def _add(op: BinaryS8, a: Array, b: Array) -> I8:
     offset = mlas.file_offset(op.unsigned)
     a_ratio = np.float32(op.a_scale) / np.float32(op.out_scale)
     b_ratio = np.float32(op.b_scale) / np.float32(op.out_scale)
-    zero = a_ratio * np.float32(op.a_zp + offset) + b_ratio * np.float32(op.b_zp + offset)
+    b_zero = b_ratio * np.float32(op.b_zp + offset)
+    zero = mlas.fma(a_ratio, np.float32(op.a_zp + offset), b_zero)
     fixed = np.float32(op.out_zp + offset) - zero
     total = mlas.fma(b.astype(np.float32) + np.float32(offset), b_ratio, fixed)
     total = mlas.fma(a.astype(np.float32) + np.float32(offset), a_ratio, total)

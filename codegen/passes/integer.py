@@ -87,6 +87,9 @@ def _binary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) ->
     mixed = not a_from.unsigned == b_from.unsigned == to.unsigned
     if mixed and op.type != "Sub":
         return False  # ONNX Runtime adds and multiplies integers of one type only
+    if op.type == "Add" and _repeats(edit, node.inputs[0], node.inputs[1]):
+        # ONNX Runtime keeps the operand that stands still in second place, and adds it first.
+        (a, a_from), (b, b_from) = (b, b_from), (a, a_from)
     kind = BinaryS8(
         kind=op.type.lower(),  # type: ignore[arg-type]
         a_scale=a_from.scale, a_zp=a_from.zp, b_scale=b_from.scale, b_zp=b_from.zp,
@@ -94,6 +97,19 @@ def _binary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) ->
     )  # fmt: skip
     edit.emit(kind, [a, b], quantize.outputs, node, quantize)
     return True
+
+
+def _repeats(edit: Edit, a: str, b: str) -> bool:
+    """Whether `a` stays the same along the innermost axis on which one of both varies."""
+    a_shape, b_shape = edit.tensor(a).shape, edit.tensor(b).shape
+    rank = max(len(a_shape), len(b_shape))
+    pairs = zip(
+        (*[1] * (rank - len(a_shape)), *a_shape),
+        (*[1] * (rank - len(b_shape)), *b_shape),
+        strict=True,
+    )
+    varying = [(of_a, of_b) for of_a, of_b in pairs if max(of_a, of_b) > 1]
+    return bool(varying) and varying[-1][0] == 1
 
 
 def _unary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
