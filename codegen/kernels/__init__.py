@@ -7,6 +7,7 @@ from codegen.errors import Problem, UnsupportedError
 from codegen.ir import Graph, Node
 from codegen.kernels import binary, conv, data, dense, pool, quantize, softmax, unary
 from codegen.kernels.base import Variant
+from codegen.kernels.fast_kernels import FAST_DSP
 from codegen.target import Target
 
 REFERENCES: tuple[Variant, ...] = (
@@ -20,7 +21,7 @@ REFERENCES: tuple[Variant, ...] = (
     *data.REFERENCES,
 )
 
-FAST: tuple[Variant, ...] = ()
+FAST: tuple[Variant, ...] = (*FAST_DSP,)
 
 VARIANTS: tuple[Variant, ...] = (*FAST, *REFERENCES)
 

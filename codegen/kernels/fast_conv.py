@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""int8 convolutions for cores with the DSP extension and an FPU: M4, M7, M33.
+
+Three ways to bring inputs to `nn_dot_s8_dsp.h`: pixels (1x1), rows of the window (channels in fours),
+patches (anything). They differ in the order of weights and in scratch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen.ir import I8, Graph, Node
+from codegen.kernels.base import Call, Constant, Overlap
+from codegen.kernels.c_text import window_text
+from codegen.kernels.fast import Plan, planned
+from codegen.kernels.fast_dot import Stream, stream, unrolling
+from codegen.kernels.reference import constant_input, in_and_out
+from codegen.ops import ConvS8, DenseS8, Requant
+from codegen.target import Target
+
+_LARGEST_OFFSET = 1020  # of LDRD
+
+
+def _is_target(target: Target) -> bool:
+    return target.dsp and target.fpu != "none"
+
+
+def _tail(made: Stream, requant: Requant, target: Target) -> str:
+    """The arguments from `head` to `floats`."""
+    head, unroll = unrolling(made.groups, target.optimize)
+    return (
+        f"{head}, {unroll}, {made.shift}, {requant.out_zp}, {requant.lo}, {requant.hi}, "
+        f"{int(made.floats)}"
+    )
+
+
+def _call(kernel: str, made: Stream, text: str) -> Call:
+    return Call((f"{kernel}.h",), (Constant("stream", "uint32_t", made.words),), text)
+
+
+def _weights(node: Node, graph: Graph) -> I8 | None:
+    w = constant_input(node, graph, 1)
+    return None if w is None else w.astype(np.int8)
+
+
+def _bias(node: Node, graph: Graph) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]] | None:
+    b = constant_input(node, graph, 2)
+    return None if b is None else b.astype(np.int32)
+
+
+def _lead(outputs_end: list[int], inputs_read: list[int], input_bytes: int) -> int:
+    """How far before the input an output must start so as never to pass what was read.
+
+    After step i, outputs up to outputs_end[i] are written, for which inputs_read[i] were read; the
+    last step may write over everything.
+    """
+    leads = [
+        end - read for end, read in zip(outputs_end, inputs_read, strict=True) if read < input_bytes
+    ]
+    return max([0, *leads])
+
+
+def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
+    op = node.op
+    w = _weights(node, graph)
+    if not isinstance(op, ConvS8 | DenseS8) or op.w_zp is not None or w is None:
+        return None
+    if not _is_target(target):
+        return None
+    x, y = in_and_out(node, graph)
+    if isinstance(op, ConvS8):
+        if op.groups != 1 or op.window.kernel != (1, 1) or any(op.window.pads):
+            return None
+        batch, in_h, in_w, in_c = x.shape
+        _, out_h, out_w, out_c = y.shape
+        stride_h, stride_w = op.window.strides
+        if (stride_h, stride_w) == (1, 1):
+            rows, row_cols, row_step, col_step = 1, batch * in_h * in_w, 0, in_c
+        elif batch == 1:
+            rows, row_cols = out_h, out_w
+            row_step, col_step = stride_h * in_w * in_c, stride_w * in_c
+        else:
+            return None
+    else:
+        row_cols, in_c = x.shape
+        out_c = y.shape[1]
+        rows, row_step, col_step = 1, 0, in_c
+        if row_cols < 2:
+            return None
+    made = stream(w.reshape(out_c, in_c), _bias(node, graph), op.requant)
+    if made is None or 2 * out_c + 1 > 4095 or made.groups * 24 > 65535:
+        return None
+    kernel = "nn_conv2d_s8_dsp_points"
+
+    def write() -> Call:
+        text = (
+            f"{kernel}({rows}, {row_step}, {row_cols}, {col_step}, {in_c}, {out_c}, "
+            f"{_tail(made, op.requant, target)},\n    x0, @stream@, y0, scratch);"
+        )
+        return _call(kernel, made, text)
+
+    firsts = [*range(0, row_cols, 3)]
+    done = [min(first + 3, row_cols) for first in firsts]
+    ends = [(r * row_cols + d) * out_c for r in range(rows) for d in done]
+    reads = [r * row_step + (d - 1) * col_step + in_c for r in range(rows) for d in done]
+    lead = _lead(ends, reads, x.size_bytes)
+    return Plan(write, 24 * made.groups, (Overlap(0, 0, lead, exact=False),))
+
+
+def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
+    op = node.op
+    w = _weights(node, graph)
+    if not isinstance(op, ConvS8) or op.w_zp is not None or w is None or not _is_target(target):
+        return None
+    x, y = in_and_out(node, graph)
+    batch, in_h, in_w, in_c = x.shape
+    _, out_h, out_w, out_c = y.shape
+    window = op.window
+    (kernel_h, kernel_w), (stride_h, stride_w) = window.kernel, window.strides
+    pitch = 2 * stride_w * kernel_h * in_c
+    width = (out_w - 1) * stride_w + kernel_w
+    if (
+        op.groups != 1
+        or in_c % 4
+        or window.dilations != (1, 1)
+        or pitch > _LARGEST_OFFSET
+        or 2 * out_c + 1 > 4095
+        or width <= window.pads[1]
+    ):
+        return None
+    ordered = w.transpose(0, 2, 1, 3).reshape(out_c, -1)  # [Co][kw][kh][Ci]
+    made = stream(ordered, _bias(node, graph), op.requant)
+    if made is None or made.groups * 8 > 65535:
+        return None
+    kernel = "nn_conv2d_s8_dsp_rows"
+
+    def write() -> Call:
+        text = (
+            f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c}, "
+            f"{kernel_h}, {kernel_w}, {stride_h}, {stride_w}, {window.pads[0]}, {window.pads[1]}, "
+            f"{op.requant.in_zp},\n    {_tail(made, op.requant, target)}, x0, @stream@, y0, scratch);"
+        )
+        return _call(kernel, made, text)
+
+    ends = [(oh + 1) * out_w * out_c for oh in range(out_h)]
+    rows_read = [
+        min(max(oh * stride_h - window.pads[0] + kernel_h, 0), in_h) for oh in range(out_h)
+    ]
+    reads = [r * in_w * in_c for r in rows_read]
+    overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
+    return Plan(write, 2 * kernel_h * in_c * width, overlaps if batch == 1 else ())
+
+
+def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
+    op = node.op
+    w = _weights(node, graph)
+    if not isinstance(op, ConvS8) or op.w_zp is not None or w is None or not _is_target(target):
+        return None
+    x, y = in_and_out(node, graph)
+    out_c = y.shape[3]
+    if op.groups != 1 or 2 * out_c + 1 > 4095:
+        return None
+    made = stream(w.reshape(out_c, -1), _bias(node, graph), op.requant)
+    if made is None or made.groups * 24 > 65535:
+        return None
+    kernel = "nn_conv2d_s8_dsp_patches"
+
+    def write() -> Call:
+        text = (
+            f"{window_text(op.window, x.shape, y.shape)}\n"
+            f"{kernel}(&p, {op.requant.in_zp}, {_tail(made, op.requant, target)},\n"
+            f"    x0, @stream@, y0, scratch);"
+        )
+        return _call(kernel, made, text)
+
+    return Plan(write, 28 * made.groups)
+
+
+FAST = (
+    planned("nn_conv2d_s8_dsp_points", _points),
+    planned("nn_conv2d_s8_dsp_rows", _rows),
+    planned("nn_conv2d_s8_dsp_patches", _patches),
+)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""int8 depthwise convolutions for cores with the DSP extension and an FPU, channel by channel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen.ir import Graph, Node
+from codegen.kernels.base import Call, Constant, Overlap
+from codegen.kernels.conv import is_depthwise
+from codegen.kernels.fast import Plan, planned
+from codegen.kernels.fast_dot import U32
+from codegen.kernels.reference import constant_input, in_and_out
+from codegen.ops import ConvS8
+from codegen.requant import reachable_range
+from codegen.requant_high import HighMultiply, high_multiply
+from codegen.target import Optimize, Target
+
+_LARGEST_OFFSET = 1020  # of LDRD
+
+
+def _unrolling(pairs: int, optimize: Optimize) -> tuple[int, int]:
+    """How many pairs of outputs come before the loop and how many are in it."""
+    most = {"speed": 6, "balanced": 3, "size": 1}[optimize]
+    if pairs <= most:
+        return pairs, 1
+    unroll = max(u for u in range(1, most + 1) if pairs % u <= most - u or u == 1)
+    return pairs % unroll, unroll
+
+
+def _recipe(
+    node: Node, graph: Graph, op: ConvS8
+) -> tuple[HighMultiply, np.ndarray[tuple[int, ...], np.dtype[np.int64]], int, U32, U32] | None:
+    """Requantization, widened weights [Co,Kh,Kw], their shift; scales and biases of the float path."""
+    w = constant_input(node, graph, 1)
+    if w is None:
+        return None
+    count = w.shape[0]
+    wide = w.reshape(w.shape[:3]).astype(np.int64)
+    if op.w_zp is not None:
+        wide = wide - op.w_zp.astype(np.int64).reshape(-1, 1, 1)
+    up = 8 if wide.min() >= -128 and wide.max() <= 127 else 7
+    b = constant_input(node, graph, 2)
+    bias = np.zeros(count, np.int64) if b is None else b.astype(np.int64)
+    total_bias = bias - op.requant.in_zp * wide.sum(axis=(1, 2))
+    acc_min, acc_max = reachable_range(wide, None, bias, op.requant.in_zp)
+    scale = np.broadcast_to(op.requant.multiplier, (count,)).astype(np.float32)
+    bound = np.maximum(np.abs(acc_min), np.abs(acc_max))
+    if bound.max() >= 2**30 or (bound * np.abs(scale.astype(np.float64)) >= 2**30).any():
+        return None
+    if np.abs(wide).sum(axis=(1, 2)).max() * 128 << up >= 2**31:
+        return None
+    recipe = high_multiply(op.requant, acc_min, acc_max, total_bias, 1 << up)
+    return recipe, wide, up, scale.view(np.uint32), total_bias.astype(np.int32).view(np.uint32)
+
+
+def _halves(low: np.ndarray, high: np.ndarray) -> U32:  # type: ignore[type-arg]
+    """Two signed halfwords in each word."""
+    return ((low & 0xFFFF) | ((high & 0xFFFF) << 16)).astype(np.uint32)
+
+
+def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
+    op = node.op
+    if not isinstance(op, ConvS8) or not target.dsp or target.fpu == "none":
+        return None
+    window = op.window
+    stride = window.strides[0]
+    if not is_depthwise(node, graph) or window.kernel != (3, 3) or window.dilations != (1, 1):
+        return None
+    if window.strides not in ((1, 1), (2, 2)):
+        return None
+    x, y = in_and_out(node, graph)
+    batch, in_h, in_w, in_c = x.shape
+    _, out_h, out_w, out_c = y.shape
+    pad_top, pad_left = window.pads[:2]
+    height = (out_h - 1) * stride + 3
+    width = (out_w - 1) * stride + 3
+    width = (width + (1 if stride == 1 else 2)) & ~1
+    if (
+        4 * width + 8 > _LARGEST_OFFSET
+        or 2 * height * width > 65535
+        or pad_top >= height
+        or pad_left >= width
+        or 4 * stride * (out_w // 2) > 4095
+        or out_c > 4095
+    ):
+        return None
+    found = _recipe(node, graph, op)
+    if found is None:
+        return None
+    recipe, wide, up, scale, float_bias = found
+    w = wide << up
+    pairs = np.stack([_halves(w[..., 0], w[..., 1]), _halves(w[..., 1], w[..., 2])], axis=2)
+    records = np.zeros((out_c, 9), np.uint32)
+    records[:, :6] = pairs.reshape(out_c, 6)
+    ends = np.stack([recipe.multiplier, recipe.offset, recipe.start], axis=1).view(np.uint32)
+    floats = np.stack([np.zeros(out_c, np.uint32), scale, float_bias], axis=1)
+    records[:, 6:] = np.where(recipe.proven[:, None], ends, floats)
+    head, unroll = _unrolling(out_w // 2, target.optimize)
+    kernel = "nn_depthwise_s8_dsp3x3"
+    requant = op.requant
+
+    def write() -> Call:
+        text = (
+            f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c // in_c}, "
+            f"{stride}, {pad_top}, {pad_left},\n    {height}, {width}, {head}, {unroll}, {up}, "
+            f"{recipe.shift}, {requant.in_zp}, {requant.out_zp}, {requant.lo}, {requant.hi}, "
+            f"{int(not recipe.proven.all())}, x0, @records@, y0, scratch);"
+        )
+        return Call((f"{kernel}.h",), (Constant("records", "uint32_t", records),), text)
+
+    overlaps = (Overlap(0, 0),) if x.shape == y.shape else ()
+    return Plan(write, 2 * height * width, overlaps)
+
+
+FAST = (planned("nn_depthwise_s8_dsp3x3", _plan3x3),)

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+"""All variants for cores with the DSP extension or an FPU, fastest first."""
+
+from __future__ import annotations
+
+from codegen.kernels import fast_conv, fast_depthwise
+from codegen.kernels.base import Variant
+
+FAST_DSP: tuple[Variant, ...] = (*fast_depthwise.FAST, *fast_conv.FAST)

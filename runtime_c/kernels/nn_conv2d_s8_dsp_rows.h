@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Convolution on cores with the DSP extension, input channels a multiple of 4, no dilation: the rows
+ * under the window stand spread in scratch, as [column][window row][channel], so that each window is
+ * one run of memory (nn_dot_s8_dsp.h). From one output row to the next they move up within each column.
+ * y may overlap x as long as no output row is written over input rows that are not yet in scratch.
+ */
+#ifndef NN_CONV2D_S8_DSP_ROWS_H
+#define NN_CONV2D_S8_DSP_ROWS_H
+
+#include "nn_dot_s8_dsp.h"
+
+typedef struct {
+    uint32_t word[4];
+} nn_words4;
+
+typedef struct {
+    uint32_t word[2];
+} nn_words2;
+
+/* Spread `count` pixels of `in_c` bytes to places `block` words apart; x NULL means padding. */
+NN_INLINE void nn_spread_row(const int8_t *x, int32_t count, int32_t in_c, int32_t block,
+                             uint32_t pad, uint32_t *to)
+{
+    for (int32_t i = 0; i < count; i++) {
+        for (int32_t g = 0; g < in_c / 4; g++) {
+            nn_spread4(x != NULL ? nn_load4(x + 4 * g) : pad, to + 2 * g);
+        }
+        x = x != NULL ? x + in_c : NULL;
+        to += block;
+    }
+}
+
+NN_INLINE void nn_move_up(uint32_t *block, int32_t words, int32_t distance)
+{
+    if (words % 4 == 0 && distance >= 4) {
+        for (int32_t i = 0; i < words; i += 4) {
+            const nn_words4 four = *(const nn_words4 *)(const void *)(block + i + distance);
+            *(nn_words4 *)(void *)(block + i) = four;
+        }
+    } else {
+        for (int32_t i = 0; i < words; i += 2) {
+            const nn_words2 two = *(const nn_words2 *)(const void *)(block + i + distance);
+            *(nn_words2 *)(void *)(block + i) = two;
+        }
+    }
+}
+
+/* Scratch: 2 * kernel_h * in_c * ((out_w - 1) * stride_w + kernel_w) bytes. */
+NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, int32_t in_c,
+                                     int32_t out_h, int32_t out_w, int32_t out_c, int32_t kernel_h,
+                                     int32_t kernel_w, int32_t stride_h, int32_t stride_w,
+                                     int32_t pad_top, int32_t pad_left, int32_t in_zp, int32_t head,
+                                     int32_t unroll, int32_t shift, int32_t out_zp, int32_t lo,
+                                     int32_t hi, int32_t floats, const int8_t *x,
+                                     const uint32_t *stream, int8_t *y, uint8_t *scratch)
+{
+    const int32_t groups = kernel_h * kernel_w * in_c / 4;
+    const int32_t twos = out_w % 3 == 2 ? 1 : out_w % 3 == 1 && out_w > 3 ? 2 : 0;
+    const int32_t threes = (out_w - 2 * twos) / 3;
+    const int32_t slot = in_c / 2;           /* words of one pixel */
+    const int32_t block = kernel_h * slot;   /* words of one column */
+    const int32_t width = (out_w - 1) * stride_w + kernel_w;
+    const int32_t used = in_w < width - pad_left ? in_w : width - pad_left;
+    const int32_t kept = kernel_h > stride_h ? kernel_h - stride_h : 0;
+    const int32_t pitch = 4 * stride_w * block;
+    const uint32_t pad = (uint32_t)(uint8_t)in_zp * 0x01010101u;
+    uint32_t *const spread = (uint32_t *)(void *)scratch;
+    uint32_t *const body = spread + pad_left * block;
+
+    nn_spread_row(NULL, pad_left * kernel_h, in_c, slot, pad, spread);
+    nn_spread_row(NULL, (width - pad_left - used) * kernel_h, in_c, slot, pad, body + used * block);
+    for (int32_t n = 0; n < batch; n++) {
+        for (int32_t oh = 0; oh < out_h; oh++) {
+            const int32_t ih = oh * stride_h - pad_top;
+            const uint32_t *from = spread;
+            if (oh > 0 && kept > 0) {
+                for (int32_t i = 0; i < used; i++) {
+                    nn_move_up(body + i * block, kept * slot, stride_h * slot);
+                }
+            }
+            for (int32_t kh = oh > 0 ? kept : 0; kh < kernel_h; kh++) {
+                if (ih + kh >= 0 && ih + kh < in_h) {
+                    nn_spread_row(x + (ih + kh) * in_w * in_c, used, in_c, block, pad,
+                                  body + kh * slot);
+                } else {
+                    nn_spread_row(NULL, used, in_c, block, pad, body + kh * slot);
+                }
+            }
+            for (int32_t i = 0; i < threes; i++) {
+                nn_dot_columns_s8_dsp(stream, from + stride_w * block, y, 3, groups, head, unroll,
+                                      pitch, 8, out_c, shift, out_zp, lo, hi, floats);
+                from += 3 * stride_w * block;
+                y += 3 * out_c;
+            }
+            for (int32_t i = 0; i < twos; i++) {
+                nn_dot_columns_s8_dsp(stream, from, y, 2, groups, head, unroll, pitch, 8, out_c,
+                                      shift, out_zp, lo, hi, floats);
+                from += 2 * stride_w * block;
+                y += 2 * out_c;
+            }
+            if (out_w == 1) {
+                nn_dot_columns_s8_dsp(stream, from, y, 1, groups, head, unroll, pitch, 8, out_c,
+                                      shift, out_zp, lo, hi, floats);
+                y += out_c;
+            }
+        }
+        x += in_h * in_w * in_c;
+    }
+}
+
+#endif

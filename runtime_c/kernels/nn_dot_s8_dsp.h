@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Dot products of many filters with one to three columns of inputs, requantized and stored: the core
+ * of every int8 convolution on cores with the DSP extension and an FPU (Cortex-M4, M7, M33).
+ *
+ * Four weights w0..w3 are packed as the halfwords w0 + 256*w1 and w2 + 256*w3. SMLAD with (x1, x3) gives
+ * x1*w0 + 256*x1*w1 + ...; SXTB16 recovers (w0, w2), and SMLAD of these with (256*x0 + 127 - x1, ...)
+ * adds 256*x0*w0 + 127*w0 - x1*w0 + ... Together: 256 times the dot product, and 127 * (w0 + w2), which
+ * is known beforehand. So one SXTB16 serves four products, where unpacking takes two, and the factor
+ * 256 is the precision that requantization by SMMLA and SSAT needs (see codegen/requant_high.py).
+ *
+ * The stream holds, for each pair of filters: the two starts of their sums; for each group of four
+ * inputs the two filters' words; then multiplier 0, offset 0, multiplier 1, offset 1. Where no exact
+ * multiplier exists: 0, scale 0, scale 1 (float bits), bias 0, bias 1, and the sum is requantized in
+ * float. Filter f of column c goes to y[c * out_c + f].
+ */
+#ifndef NN_DOT_S8_DSP_H
+#define NN_DOT_S8_DSP_H
+
+#include "nn_dsp.h"
+
+/* Everything of a block that is known when code is generated. `groups` counts groups of four inputs,
+   of which `head` come before a loop over `unroll` at a time. Columns are `pitch` bytes apart, groups
+   `step` bytes. `floats` tells whether the stream has pairs that need them. */
+#define NN_DOT_PARAMETERS                                                                     \
+    const int32_t cols, const int32_t groups, const int32_t head, const int32_t unroll,       \
+        const int32_t pitch, const int32_t step, const int32_t out_c, const int32_t shift,    \
+        const int32_t out_zp, const int32_t lo, const int32_t hi, const int32_t floats
+#define NN_DOT_ARGUMENTS groups, head, unroll, pitch, step, out_c, shift, out_zp, lo, hi, floats
+
+#if NN_DSP_BLOCKS
+
+/* One group into all columns; the first sums into new registers from the starts in r3 and r6. */
+#define NN_DOT_GROUP(plus0, plus1, minus0, minus1)      \
+    "sxtb16 r10, r8\n"                                  \
+    "sxtb16 r11, r9\n"                                  \
+    ".if %c[cols] >= 2\n"                               \
+    "ldrd r12, lr, [r1, #%c[pitch]]\n"                  \
+    "smlad r4, r8, r12, " plus0 "\n"                    \
+    "smlad r7, r9, r12, " plus1 "\n"                    \
+    "smlad r4, r10, lr, r4\n"                           \
+    "smlad r7, r11, lr, r7\n"                           \
+    ".endif\n"                                          \
+    ".if %c[cols] == 3\n"                               \
+    "ldrd r12, lr, [r1, #-%c[pitch]]\n"                 \
+    "smlad r2, r8, r12, " minus0 "\n"                   \
+    "smlad r5, r9, r12, " minus1 "\n"                   \
+    "smlad r2, r10, lr, r2\n"                           \
+    "smlad r5, r11, lr, r5\n"                           \
+    ".endif\n"                                          \
+    "ldrd r12, lr, [r1], #%c[step]\n"                   \
+    "smlad r3, r8, r12, r3\n"                           \
+    "smlad r6, r9, r12, r6\n"                           \
+    "smlad r3, r10, lr, r3\n"                           \
+    "smlad r6, r11, lr, r6\n"
+
+#define NN_DOT_CLAMP(acc)         \
+    ".if %c[lo] > -128\n"         \
+    "cmp " acc ", #%c[lo]\n"      \
+    "it lt\n"                     \
+    "movlt " acc ", #%c[lo]\n"    \
+    ".endif\n"                    \
+    ".if %c[hi] < 127\n"          \
+    "cmp " acc ", #%c[hi]\n"      \
+    "it gt\n"                     \
+    "movgt " acc ", #%c[hi]\n"    \
+    ".endif\n"
+
+#define NN_DOT_SCALE(acc, multiplier, offset)                 \
+    "smmla " acc ", " acc ", " multiplier ", " offset "\n"    \
+    "ssat " acc ", #8, " acc ", asr #%c[shift]\n"             \
+    NN_DOT_CLAMP(acc)
+
+#define NN_DOT_FLOAT(acc, scale, bias)           \
+    "add " acc ", " bias ", " acc ", asr #8\n"   \
+    "vmov s6, " acc "\n"                         \
+    "vcvt.f32.s32 s6, s6\n"                      \
+    "vmul.f32 s6, s6, " scale "\n"               \
+    "vcvtr.s32.f32 s6, s6\n"                     \
+    "vmov " acc ", s6\n"                         \
+    "add " acc ", " acc ", #%c[zp]\n"            \
+    "ssat " acc ", #8, " acc "\n"                \
+    NN_DOT_CLAMP(acc)
+
+/* Filters from `stream` for outputs y[0] up to y_end (filters in pairs); the end of the stream. With
+   three columns x is the middle one, else the first. All core registers but sp are in use, so they
+   are saved here; s0..s3 hold x, y, y_end and the end of x. */
+NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *x, int8_t *y,
+                                        const int8_t *y_end, NN_DOT_PARAMETERS)
+{
+    register const uint32_t *r_stream __asm__("r0") = stream;
+    register const uint32_t *r_x __asm__("r1") = x;
+    register int8_t *r_y __asm__("r2") = y;
+    register const int8_t *r_end __asm__("r3") = y_end;
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r11, lr}\n"
+        "vmov s0, r1\n"
+        "vmov s1, s2, r2, r3\n"
+        ".if %c[groups] > %c[head]\n"
+        "movw r12, #(%c[groups] * %c[step])\n"
+        "add r12, r12, r1\n"
+        "vmov s3, r12\n"
+        ".endif\n"
+        "1:\n"
+        "ldm r0!, {r3, r6, r8, r9}\n"
+        NN_DOT_GROUP("r3", "r6", "r3", "r6")
+        ".rept %c[head] - 1\n"
+        "ldrd r8, r9, [r0], #8\n"
+        NN_DOT_GROUP("r4", "r7", "r2", "r5")
+        ".endr\n"
+        ".if %c[groups] > %c[head]\n"
+        "2:\n"
+        ".rept %c[unroll]\n"
+        "ldrd r8, r9, [r0], #8\n"
+        NN_DOT_GROUP("r4", "r7", "r2", "r5")
+        ".endr\n"
+        "vmov r12, s3\n"
+        "cmp r1, r12\n"
+        "bne 2b\n"
+        ".endif\n"
+        "ldm r0!, {r8, r9, r10, r11}\n"
+        "vmov r12, lr, s1, s2\n"
+        "vmov r1, s0\n"
+        ".if %c[floats]\n"
+        "cmp r8, #0\n"
+        "beq 4f\n"
+        ".endif\n"
+        ".if %c[cols] == 3\n"
+        NN_DOT_SCALE("r2", "r8", "r9")
+        NN_DOT_SCALE("r5", "r10", "r11")
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        NN_DOT_SCALE("r4", "r8", "r9")
+        NN_DOT_SCALE("r7", "r10", "r11")
+        ".endif\n"
+        NN_DOT_SCALE("r3", "r8", "r9")
+        NN_DOT_SCALE("r6", "r10", "r11")
+        "3:\n"
+        ".if %c[cols] == 3\n"
+        "strb r4, [r12, #2 * %c[out_c]]\n"
+        "strb r7, [r12, #2 * %c[out_c] + 1]\n"
+        "strb r3, [r12, #%c[out_c]]\n"
+        "strb r6, [r12, #%c[out_c] + 1]\n"
+        "strb r5, [r12, #1]\n"
+        "strb r2, [r12], #2\n"
+        ".else\n"
+        ".if %c[cols] == 2\n"
+        "strb r4, [r12, #%c[out_c]]\n"
+        "strb r7, [r12, #%c[out_c] + 1]\n"
+        ".endif\n"
+        "strb r6, [r12, #1]\n"
+        "strb r3, [r12], #2\n"
+        ".endif\n"
+        "cmp r12, lr\n"
+        "vmov s1, r12\n"
+        "bne 1b\n"
+        ".if %c[floats]\n"
+        "b 5f\n"
+        "4:\n"
+        "ldr r8, [r0], #4\n"
+        "vmov s4, s5, r9, r10\n"
+        ".if %c[cols] == 3\n"
+        NN_DOT_FLOAT("r2", "s4", "r11")
+        NN_DOT_FLOAT("r5", "s5", "r8")
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        NN_DOT_FLOAT("r4", "s4", "r11")
+        NN_DOT_FLOAT("r7", "s5", "r8")
+        ".endif\n"
+        NN_DOT_FLOAT("r3", "s4", "r11")
+        NN_DOT_FLOAT("r6", "s5", "r8")
+        "b 3b\n"
+        "5:\n"
+        ".endif\n"
+        "pop {r4-r11, lr}\n"
+        NN_LINES_256
+        : "+r"(r_stream), "+r"(r_x), "+r"(r_y), "+r"(r_end)
+        : [cols] "i"(cols), [groups] "i"(groups), [head] "i"(head), [unroll] "i"(unroll),
+          [pitch] "i"(pitch), [step] "i"(step), [out_c] "i"(out_c), [shift] "i"(shift),
+          [zp] "i"(out_zp), [lo] "i"(lo), [hi] "i"(hi), [floats] "i"(floats)
+        : "r12", "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6");
+    return r_stream;
+}
+
+#else
+
+NN_INLINE int8_t nn_dot_requant(int32_t sum, const uint32_t *end, int32_t filter, int32_t shift,
+                                int32_t out_zp, int32_t lo, int32_t hi)
+{
+    int32_t value;
+    if (end[0] != 0u) {
+        value = nn_ssat8_asr(
+            nn_smmla(sum, (int32_t)end[2 * filter], (int32_t)end[2 * filter + 1]), shift);
+    } else {
+        const float scale = nn_f32_of_bits(end[1 + filter]);
+        const int32_t acc = (sum >> 8) + (int32_t)end[3 + filter];
+        value = nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024) + out_zp;
+    }
+    return (int8_t)nn_clamp_s32(value, lo, hi);
+}
+
+NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *x, int8_t *y,
+                                        const int8_t *y_end, NN_DOT_PARAMETERS)
+{
+    const int32_t first = cols == 3 ? -1 : 0;
+    (void)head;
+    (void)unroll;
+    (void)floats;
+    for (; y != y_end; y += 2) {
+        const uint32_t *const end = stream + 2 + 2 * groups;
+        for (int32_t c = 0; c < cols; c++) {
+            for (int32_t f = 0; f < 2; f++) {
+                int32_t sum = (int32_t)stream[f];
+                const uint32_t *column = x + (first + c) * (pitch / 4);
+                for (int32_t g = 0; g < groups; g++) {
+                    const uint32_t w = stream[2 + 2 * g + f];
+                    sum = nn_smlad(w, column[0], sum);
+                    sum = nn_smlad(nn_sxtb16(w), column[1], sum);
+                    column += step / 4;
+                }
+                y[c * out_c + f] = nn_dot_requant(sum, end, f, shift, out_zp, lo, hi);
+            }
+        }
+        stream = end + (end[0] != 0u ? 4 : 5);
+    }
+    return stream;
+}
+
+#endif
+
+/* All filters: the pairs, then for an odd number of them the last two, one of them once more. */
+NN_INLINE void nn_dot_columns_s8_dsp(const uint32_t *stream, const uint32_t *x, int8_t *y,
+                                     NN_DOT_PARAMETERS)
+{
+    const int8_t *end = y + (out_c & ~1);
+    for (int32_t part = 0; part <= (out_c & 1); part++) {
+        stream = nn_dot_s8_dsp(stream, x, y, end, cols, NN_DOT_ARGUMENTS);
+        y += out_c - 2;
+        end = y + 2;
+    }
+}
+
+#endif

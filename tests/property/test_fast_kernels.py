@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Every fast kernel gives the oracle's bits: as plain C under sanitizers, and specialised on cores.
+
+Layers are drawn from the references' cases, made denser where fast kernels live, and planned by each
+variant; a variant that never accepted anything would fail its test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+from kernel_call import node_outputs, node_task
+from kernel_emitted import Layer, emitted_on_core
+from kernel_host import host, sanitized_host
+from strategies import (
+    CASES,
+    Case,
+    biases,
+    calibrated,
+    case,
+    int8_values,
+    requants,
+    weight_zero_points,
+)
+
+from codegen import ops, oracle
+from codegen.ir import Array
+from codegen.kernels.base import Variant
+from codegen.kernels.fast_kernels import FAST_DSP
+from codegen.target import CoreName, target
+
+HEADERS = tuple(f"{v.name}.h" for v in FAST_DSP)
+BY_NAME = {v.name: v for v in FAST_DSP}
+
+
+@st.composite
+def convs(draw: DrawFn, depthwise: bool = False) -> Case:
+    """Convolutions as networks have them: square windows, channels in fours, several outputs."""
+    kernel = draw(st.sampled_from([1, 3, 3, 5]))
+    stride = draw(st.sampled_from([1, 1, 2]))
+    h, w = draw(st.integers(1, 9)), draw(st.integers(1, 11))
+    pads = draw(st.tuples(*[st.integers(0, kernel // 2)] * 4))
+    out_h, out_w = (
+        (h + pads[0] + pads[2] - kernel) // stride + 1,
+        (w + pads[1] + pads[3] - kernel) // stride + 1,
+    )
+    if out_h < 1 or out_w < 1:
+        h, w, pads = kernel, kernel + 2, (0, 0, 0, 0)
+        out_h, out_w = 1, 2 // stride + 1
+    if depthwise:
+        in_c = draw(st.sampled_from([2, 3, 4, 8]))
+        out_c = in_c * draw(st.sampled_from([1, 1, 2]))
+        groups, group_in = in_c, 1
+    else:
+        in_c, out_c = draw(st.sampled_from([4, 8, 3, 12])), draw(st.sampled_from([2, 4, 5, 8]))
+        groups, group_in = 1, in_c
+    window = ops.Window((kernel, kernel), (stride, stride), pads)
+    w_zp = draw(weight_zero_points(out_c)) if draw(st.integers(0, 4)) == 0 else None
+    op = ops.ConvS8(window, groups, draw(requants(out_c)), w_zp)
+    weights = np.maximum(draw(int8_values((out_c, kernel, kernel, group_in))), -127)
+    constants = {"w": weights, "b": draw(biases(out_c, kernel * kernel * group_in))}
+    x = draw(int8_values((draw(st.sampled_from([1, 1, 2])), h, w, in_c)))
+    return calibrated(
+        draw, case(op, {"x": x}, constants, (x.shape[0], out_h, out_w, out_c), "int8")
+    )
+
+
+DRAWN: dict[str, SearchStrategy[Case]] = {
+    "nn_depthwise_s8_dsp3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
+    "nn_conv2d_s8_dsp_points": st.one_of(convs(), CASES["nn_dense_s8"]),
+    "nn_conv2d_s8_dsp_rows": convs(),
+    "nn_conv2d_s8_dsp_patches": st.one_of(convs(), CASES["nn_conv2d_s8"]),
+}
+
+GOAL = target("m4", optimize="speed")
+
+
+def test_every_fast_kernel_has_cases() -> None:
+    assert set(BY_NAME) == set(DRAWN)
+
+
+def expected(drawn: Case) -> list[Array]:
+    values = oracle.run(drawn.graph, drawn.values)
+    return [values[name] for name in drawn.graph.outputs]
+
+
+def assert_same(variant: Variant, actual: list[Array], wanted: list[Array]) -> None:
+    for a, w in zip(actual, wanted, strict=True):
+        if a.dtype == np.float32:
+            largest = max(float(np.abs(w).max(initial=0.0)), 1e-30)
+            np.testing.assert_allclose(a, w, rtol=0.0, atol=1e-5 * largest, err_msg=variant.name)
+        else:
+            np.testing.assert_array_equal(a, w, err_msg=variant.name)
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("kernel", BY_NAME)
+def test_plain_c_is_right_and_clean(kernel: str) -> None:
+    """The C that stands for the instructions: the oracle's result, no access outside a buffer."""
+    variant = BY_NAME[kernel]
+    bare, sanitized = host(headers=HEADERS), sanitized_host(headers=HEADERS)
+    taken = 0
+
+    @settings(max_examples=150)
+    @given(DRAWN[kernel], st.booleans())
+    def check(drawn: Case, clean: bool) -> None:
+        nonlocal taken
+        if not variant.accepts(drawn.node, drawn.graph, GOAL):
+            return
+        taken += 1
+        task = node_task(drawn.node, drawn.graph, drawn.values, variant, GOAL)
+        buffers = (sanitized if clean else bare).run(task)
+        for before, after, writable in zip(task.buffers, buffers, task.writable, strict=True):
+            assert writable or before == after, "a kernel wrote to its input"
+        actual = node_outputs(drawn.node, drawn.graph, len(drawn.values), buffers)
+        assert_same(variant, actual, expected(drawn))
+
+    check()
+    assert taken >= 15
+
+
+def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
+    """The first layers that Hypothesis makes up and the variant takes."""
+    variant = BY_NAME[kernel]
+    layers: list[Layer] = []
+
+    @settings(max_examples=12 * count, database=None, phases=[Phase.generate])
+    @given(DRAWN[kernel], st.sampled_from(["speed", "balanced", "size"]))
+    def collect(drawn: Case, optimize: str) -> None:
+        goal = replace(target(core), optimize=optimize)  # type: ignore[arg-type]
+        if len(layers) < count and variant.accepts(drawn.node, drawn.graph, goal):
+            layers.append(Layer(f"layer_{len(layers)}", drawn, variant, goal))
+
+    collect()
+    assert layers
+    return layers
+
+
+@pytest.mark.parametrize("core", ["m4", "m7", "m33"])
+@pytest.mark.parametrize("kernel", BY_NAME)
+def test_specialised_layers_on_a_core(kernel: str, core: CoreName) -> None:
+    """Inlined and specialised, with the real instructions."""
+    layers = accepted(kernel, 24 if core == "m4" else 6, core)
+    for layer, (actual, _) in zip(layers, emitted_on_core(layers, core), strict=True):
+        assert_same(layer.variant, actual, expected(layer.case))
