@@ -34,7 +34,7 @@ from unicorn.unicorn_py3.unicorn import Uc, UcError
 
 from simharness import elf
 from simharness.engines.decode import aligned_accesses
-from simharness.engines.unicorn_count import RUN, Counter, attach
+from simharness.engines.unicorn_count import RUN, UNLIMITED, Counter, attach
 from simharness.errors import FaultError, UsageError
 from simharness.firmware import GUARD_BYTES, GUARD_SYMBOLS
 from simharness.image import Image, Memory, Symbol
@@ -96,7 +96,7 @@ class Cpu:
     ) -> None:
         """Map, load and attach the counter; nothing has run yet (see `boot`).
 
-        Without `count` there is neither count nor budget: the bare emulator, to compare with.
+        Without `count` nothing is counted, and only a budget below UNLIMITED slows it down.
         """
         self.image = image
         self.uc = model(image.core)
@@ -116,6 +116,7 @@ class Cpu:
             [s.address for s in self.layers],
             kind="none" if not count else "python" if pure_python else "native",
         )
+        self._counting = count
         self.booted = False
         if check_alignment:
             accesses = aligned_accesses(elf.thumb_code(image.elf))
@@ -176,8 +177,9 @@ class Cpu:
 
     def emulate(self, address: int, budget: int) -> None:
         """Run from `address` on the registers as they are to the sentinel. Raises FaultError."""
+        limit = 0 if self._counting or budget >= UNLIMITED else budget
         try:
-            self.uc.emu_start(address | 1, self.sentinel)
+            self.uc.emu_start(address | 1, self.sentinel, count=limit)
             while self.counter.more():
                 self.uc.emu_start(self.uc.reg_read(UC_ARM_REG_PC) | 1, self.sentinel)
         except UcError as error:
@@ -201,7 +203,10 @@ class Cpu:
         if self.counter.stray is not None:
             raise FaultError(f"jumped to {self.counter.stray:#010x}, outside of all memories")
         if self.uc.reg_read(UC_ARM_REG_PC) & ~1 != self.sentinel:
-            raise FaultError(f"stopped by itself (WFI or a breakpoint?) at {self.where()}")
+            why = "stopped by itself (WFI or a breakpoint?)"
+            if not self._counting and budget < UNLIMITED:
+                why = f"more than {budget} instructions, or stopped by itself,"
+            raise FaultError(f"{why} at {self.where()}")
 
     def check_guards(self) -> None:
         """Raise FaultError when something wrote around the stack or the arena."""
@@ -244,8 +249,10 @@ class Cpu:
         return self._place(self.uc.reg_read(UC_ARM_REG_PC) & ~1)
 
     def _place(self, pc: int) -> str:
-        layer = f" in layer {self.layer()}" if self.counter.bucket else ""
-        return f"{self.symbol_at(pc)} ({pc:#010x}){layer}"
+        symbol = self.symbol_at(pc)
+        function = symbol.split("+")[0].split(".")[0]
+        layer = function if function in self.image.layers else self.layer()
+        return f"{symbol} ({pc:#010x})" + (f" in layer {layer}" if layer != RUN else "")
 
     def symbol_at(self, address: int) -> str:
         """`function+0xoffset`, or "unknown code"."""

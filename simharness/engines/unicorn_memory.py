@@ -21,7 +21,7 @@ from cycle_models.memory import MemorySystem, declare, stalls_of
 from cycle_models.timing import MemoryStalls, block_cost
 from simharness import native
 from simharness.engines.unicorn import invoke
-from simharness.engines.unicorn_count import RUN, NativeCounter
+from simharness.engines.unicorn_count import RUN, UNLIMITED, NativeCounter
 from simharness.engines.unicorn_cpu import Cpu
 from simharness.errors import ToolMissingError
 from simharness.image import Image
@@ -57,6 +57,8 @@ class Feed:
     def __init__(self, cpu: Cpu, system: MemorySystem, core: Core) -> None:
         if not isinstance(cpu.counter, NativeCounter):
             raise ToolMissingError(f"memory mode needs the native counter: {native.reason()}")
+        # A pause would show the block that it fell on twice.
+        cpu.counter.slice = UNLIMITED
         self._library = _library()
         self._system = system
         self._names = (RUN, *cpu.image.layers)

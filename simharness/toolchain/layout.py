@@ -16,6 +16,7 @@ from simharness.image import Memory
 # Linking leaves this much room, so that what does not fit can still be measured and emulated.
 _ROOM_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 1024
+_SLACK_BYTES = GUARD_BYTES * len(GUARD_SYMBOLS) + 64
 
 
 class ChipMemory(Protocol):
@@ -69,8 +70,8 @@ class Fit:
 
 
 ROOMY = (
-    Memory("flash", 0x0800_0000, 32 << 20, False),
-    Memory("ram", 0x2000_0000, 32 << 20, True),
+    Memory("flash", 0x0800_0000, 16 << 20, False),
+    Memory("ram", 0x2000_0000, 16 << 20, True),
 )
 """A machine on which everything fits: for kernels, experiments and benches."""
 
@@ -127,13 +128,18 @@ def place(
 ) -> Placement:
     """The wish where it fits; else the first pair of fallback memories for (arena, data and stack)
     that does; else the first of them for everything."""
-    sizes = {m.name: m.size_bytes for m in chip}
+    # Between two memories that touch there is no room for guard zones and alignment.
+    starts = {m.origin for m in chip}
+    sizes = {
+        m.name: m.size_bytes - (_SLACK_BYTES if m.origin + m.size_bytes in starts else 0)
+        for m in chip
+    }
 
     def fits(p: Placement) -> bool:
         used = dict.fromkeys(sizes, 0)
         for name, size in ((p.arena, arena_bytes), (p.data, data_bytes), (p.stack, stack_bytes)):
             used[name] += size
-        return all(used[name] <= sizes[name] for name in used)
+        return all(used[name] <= sizes[name] for name in used if used[name])
 
     if fits(wish):
         return wish

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,8 @@ def test_outputs_counts_and_repeats(core: str) -> None:
     again = UnicornEngine().run(image, raw, budget=BUDGET)
     slow = UnicornEngine(pure_python=True).run(image, raw[:1], budget=BUDGET)
     assert repr(again) == repr(trace)
+    outputs = UnicornEngine(pure_python=True).run(image, raw, budget=BUDGET).outputs
+    assert outputs == trace.outputs
     assert (slow.profiles, slow.instructions, slow.stack_bytes) == (
         trace.profiles, trace.instructions, trace.stack_bytes,
     )  # fmt: skip
@@ -212,6 +216,26 @@ def test_unaligned_accesses_are_found_on_the_last_of_several_inputs() -> None:
     UnicornEngine().run(image, sets[:1], budget=BUDGET)
     with pytest.raises(FaultError, match=r"unaligned access.*net_l01_divide"):
         UnicornEngine().run(image, sets, budget=BUDGET)
+
+
+@pytest.mark.parametrize("pure_python", [False, True])
+def test_a_fault_on_a_later_input_names_the_layer_too(pure_python: bool) -> None:
+    """Also where nothing counts any more."""
+    image = model("while (x[0] > 100 * 1) sink++;")
+    good, bad = np.zeros(64, np.int8), np.full(64, 40, np.int8)
+    sets = [(a.tobytes(),) for a in (good, bad, good)]
+
+    with pytest.raises(FaultError, match=r"more than 20000 .*net_l01_divide.* in layer net_l01"):
+        UnicornEngine(pure_python=pure_python).run(image, sets, budget=20_000)
+
+
+def test_an_engine_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "simharness.engines.unicorn:UnicornEngine"
+    other = EntryPoint("other", place, "simharness.engines")
+    monkeypatch.setattr(engines, "entry_points", lambda group: [other])
+
+    assert "other" in engines.names()
+    assert engines.engine("other").name == "unicorn"
 
 
 def test_the_budget_is_of_each_call() -> None:

@@ -192,6 +192,31 @@ def test_the_arena_moves_to_where_it_fits(arena_bytes: int, arena: str, ok: bool
     assert "mirror" not in {m.name for m in built.image.memories}
 
 
+def test_a_nearly_full_memory_leaves_its_neighbour_alone() -> None:
+    """Guard zones need room that is not there between two memories that touch."""
+    touching = SomeChip((
+        SomeMemory("flash", "flash", 0x0800_0000, 1 << 20, writable=False),
+        SomeMemory("dtcm", "tcm", 0x2000_0000, 16 << 10),
+        SomeMemory("sram", "sram", 0x2000_4000, 64 << 10),
+    ))  # fmt: skip
+    placements = []
+    for arena_bytes in range(11_900, 12_300, 56):
+        wish = {**touching.placement, "arena": "sram", "weights": "sram"}
+        built = build(sources(arena_bytes), "m7", SomeChip(touching.memories), program=PROGRAM)
+        both = build(
+            sources(64), "m7", SomeChip(touching.memories, wish), program=PROGRAM,
+            stack_bytes=arena_bytes + 4096 - 64,
+        )  # fmt: skip
+        assert built.fit.ok
+        assert both.fit.ok
+        placements.append(built.placement.arena)
+        Cpu(built.image).boot()
+        Cpu(both.image).boot()
+
+    assert placements[0] == "dtcm"
+    assert placements[-1] == "sram"
+
+
 def test_weights_are_copied_into_writable_memory() -> None:
     wish = {**BIG.placement, "weights": "axi sram"}
     built = build(sources(), "m7", SomeChip(BIG.memories, wish), program=PROGRAM)
