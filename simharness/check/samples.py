@@ -88,7 +88,8 @@ def load_inputs(path: str | Path, specs: Sequence[InputSpec]) -> list[Sample]:
 def _array(path: str | Path, spec: InputSpec, inputs: int) -> Array:
     """The array of one input."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise UsageError(f"{path}: this is no .npz file; write one with numpy.savez")
             name = spec.name
