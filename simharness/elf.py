@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
@@ -15,7 +15,8 @@ from cycle_models.profile import CodeImage, Segment
 from simharness.errors import UsageError
 from simharness.image import Image, Memory, Symbol, Toolchain
 
-_KINDS = {"STT_FUNC": "func", "STT_OBJECT": "object", "STT_NOTYPE": "notype"}
+_KINDS = {2: "func", 1: "object", 0: "notype"}
+_ENTRY = struct.Struct("<IIIBBH")
 _ALLOC = 0x2
 _EXECUTE = 0x4
 
@@ -38,33 +39,38 @@ class Parsed:
 def parse(data: bytes) -> Parsed:
     """Parse an executable. Raises UsageError when it is no little-endian 32-bit Arm ELF."""
     try:
-        elf = ELFFile(io.BytesIO(data))
-        if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
-            raise UsageError(
-                "not a little-endian 32-bit Arm ELF; build the firmware for a Cortex-M"
-            )
-        segments = [s for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]]
-        code = tuple(sorted(
-            (Segment(s["p_vaddr"], s.data()) for s in segments), key=lambda s: s.address
-        ))  # fmt: skip
-        load = tuple(sorted(
-            (Segment(s["p_paddr"], s.data()) for s in segments), key=lambda s: s.address
-        ))  # fmt: skip
-        places = {
-            s.name: (int(s["sh_addr"]), int(s["sh_size"]))
-            for s in elf.iter_sections()
-            if s["sh_flags"] & _ALLOC and s["sh_size"]
-        }
-        return Parsed(
-            entry=elf["e_entry"] & ~1,
-            code=CodeImage(code),
-            load=load,
-            symbols=_symbols(elf),
-            sections={name: size for name, (_, size) in places.items()},
-            places=places,
-        )
-    except ELFError as error:
+        return _parse(ELFFile(io.BytesIO(data)))
+    except UsageError:
+        raise
+    except Exception as error:  # pyelftools raises what it stumbles over, of any type
         raise UsageError(f"not an ELF file, or a damaged one: {error}") from error
+
+
+def _parse(elf: ELFFile) -> Parsed:
+    if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
+        raise UsageError("not a little-endian 32-bit Arm ELF; build the firmware for a Cortex-M")
+    segments = [s for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]]
+
+    if any(len(s.data()) != s["p_filesz"] for s in segments):
+        raise UsageError("the ELF file is truncated: a segment's bytes are missing")
+
+    def at(address: str) -> tuple[Segment, ...]:
+        found = [Segment(s[address], s.data()) for s in segments]
+        return tuple(sorted(found, key=lambda s: s.address))
+
+    places = {
+        s.name: (int(s["sh_addr"]), int(s["sh_size"]))
+        for s in elf.iter_sections()
+        if s["sh_flags"] & _ALLOC and s["sh_size"]
+    }
+    return Parsed(
+        entry=elf["e_entry"] & ~1,
+        code=CodeImage(at("p_vaddr")),
+        load=at("p_paddr"),
+        symbols=_symbols(elf),
+        sections={name: size for name, (_, size) in places.items()},
+        places=places,
+    )
 
 
 def thumb_code(data: bytes) -> tuple[Segment, ...]:
@@ -73,14 +79,11 @@ def thumb_code(data: bytes) -> tuple[Segment, ...]:
     Empty when the file was stripped of its symbols.
     """
     elf = ELFFile(io.BytesIO(data))
-    marks: list[tuple[int, bool]] = []
-    for table in elf.iter_sections():
-        if isinstance(table, SymbolTableSection):
-            marks += [
-                (s["st_value"], s.name[:2] == "$t")
-                for s in table.iter_symbols()
-                if s.name[:2] in ("$t", "$d", "$a")
-            ]
+    marks = [
+        (value, name[:2] == "$t")
+        for name, value, _, _, _ in _entries(elf)
+        if name[:2] in ("$t", "$d", "$a")
+    ]
     marks.sort()
     found = []
     for section in elf.iter_sections():
@@ -105,9 +108,13 @@ def image(
     toolchain: Toolchain | None = None,
     layers: tuple[str, ...] = (),
     enlarged: bool = False,
+    parsed: Parsed | None = None,
 ) -> Image:
-    """The image that an ELF file makes on a machine. Raises UsageError as `parse` does."""
-    parsed = parse(data)
+    """The image that an ELF file makes on a machine; `parsed` where that is known already.
+
+    Raises UsageError as `parse` does.
+    """
+    parsed = parsed or parse(data)
     return Image(
         elf=data,
         core=core,
@@ -122,17 +129,23 @@ def image(
     )
 
 
+def _entries(elf: ELFFile) -> Iterator[tuple[str, int, int, int, int]]:
+    """Name, value, size, info and section of all symbols; read at once, for there may be many."""
+    for table in elf.iter_sections():
+        if isinstance(table, SymbolTableSection):
+            names = elf.get_section(table["sh_link"]).data()
+            for name, value, size, info, _, section in _ENTRY.iter_unpack(table.data()):
+                text = names[name : names.index(b"\0", name)].decode("utf-8", "replace")
+                yield text, value, size, info, section
+
+
 def _symbols(elf: ELFFile) -> dict[str, Symbol]:
     """Named symbols; of local ones with the same name the first stays."""
     found: dict[str, Symbol] = {}
-    for table in elf.iter_sections():
-        if not isinstance(table, SymbolTableSection):
+    for name, value, size, info, section in _entries(elf):
+        kind = _KINDS.get(info & 15)
+        if kind is None or not name or name[0] == "$" or section == 0:
             continue
-        for s in table.iter_symbols():
-            kind = _KINDS.get(s["st_info"]["type"])
-            if kind is None or not s.name or s.name[0] == "$" or s["st_shndx"] == "SHN_UNDEF":
-                continue
-            address = s["st_value"] & ~1 if kind == "func" else s["st_value"]
-            if s.name not in found or s["st_info"]["bind"] != "STB_LOCAL":
-                found[s.name] = Symbol(s.name, address, s["st_size"], kind)
+        if name not in found or info >> 4 != 0:
+            found[name] = Symbol(name, value & ~1 if kind == "func" else value, size, kind)
     return found

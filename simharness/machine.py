@@ -105,6 +105,8 @@ class Machine:
         the native counter. Raises BuildError, UsageError, ToolMissingError.
         """
         if isinstance(program, Image):
+            if program.core != core:
+                raise UsageError(f"the image was built for {program.core}, not {core}")
             self.image = program
         else:
             built = toolchains.build(

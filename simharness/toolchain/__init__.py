@@ -102,7 +102,7 @@ def build(
     image = elf.image(
         linked, core, layout.grown(memories, fit),
         toolchain=Toolchain(compiler.name, compiler.version, (*flags, *link)),
-        layers=tuple(layers), enlarged=not fit.ok,
+        layers=tuple(layers), enlarged=not fit.ok, parsed=parsed,
     )  # fmt: skip
     return Built(image, fit, placement)
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simharness import elf
 from simharness.errors import UsageError
@@ -78,3 +80,18 @@ def test_an_image_carries_what_it_was_given(data: bytes) -> None:
 
     assert (image.core, image.memories, image.layers) == ("m0plus", ROOMY, ("far",))
     assert image.entry == image.symbols["sim_reset"].address
+
+
+@given(draws=st.data())
+def test_a_damaged_file_is_read_or_refused(data: bytes, draws: st.DataObject) -> None:
+    """Whatever bytes are broken, there is a value or a UsageError."""
+    broken = bytearray(data[: draws.draw(st.integers(0, len(data)))])
+    for place, value in draws.draw(
+        st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 255)), max_size=20)
+    ):
+        if place < len(broken):
+            broken[place if place % 2 else place % 64] = value
+    try:
+        elf.parse(bytes(broken))
+    except UsageError as error:
+        assert str(error)

@@ -160,6 +160,8 @@ def test_wrong_use_is_told(machine: Machine) -> None:
         machine.call("address", np.zeros((4, 4), np.int8)[:, 1])
     with pytest.raises(UsageError, match="32 bits"):
         machine.call("six", 1 << 32, 0, 0, 0, 0, 0)
+    with pytest.raises(UsageError, match=f"built for {machine.image.core}, not m5"):
+        Machine("m5", machine.image)
     with pytest.raises(BuildError, match="error"):
         Machine("m4", {"k.c": "int f(void) { return x; }"})
 
