@@ -358,7 +358,7 @@ def test_inputs_are_checked(inputs: dict[str, Array], message: str) -> None:
 
 
 def test_a_multiply_add_that_rounds_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    a, b, y = (0.05, 3), (0.05, -7), (0.1, 1)  # every second sum is a tie
+    a, b, y = (0.07, 3), (0.03, -7), (0.1, 1)  # every tenth sum is a tie
     op = ops.BinaryS8("add", *a, *b, *y)
     expected = runtime("Add", [EVERY_A, EVERY_B], [a, b, y])
     np.testing.assert_array_equal(evaluated(op, (256, 256), EVERY_A, EVERY_B), expected)
