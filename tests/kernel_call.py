@@ -137,8 +137,17 @@ def _split(arguments: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def task(call: Call, inputs: Sequence[Array], outputs: Sequence[Array], scratch_bytes: int) -> Task:
-    """The calls in an emitted body. `outputs` give item types and what is in memory before."""
+def task(
+    call: Call,
+    inputs: Sequence[Array],
+    outputs: Sequence[Array],
+    scratch_bytes: int,
+    in_place: int | None = None,
+) -> Task:
+    """The calls in an emitted body. `outputs` give item types and what is in memory before.
+
+    With `in_place`, output 0 is written over that input, and its buffer then holds it.
+    """
     buffers: list[bytes] = []
     items: dict[str, tuple[int, int]] = {}
     for letter, arrays in (("x", inputs), ("y", outputs)):
@@ -146,6 +155,8 @@ def task(call: Call, inputs: Sequence[Array], outputs: Sequence[Array], scratch_
             items[f"{letter}{index}"] = (len(buffers), array.itemsize)
             buffers.append(np.ascontiguousarray(array).tobytes())
     first_constant = len(buffers)
+    if in_place is not None:
+        items["y0"] = (in_place, outputs[0].itemsize)
     for constant in call.constants:
         dtype = np.dtype(constant.ctype.removesuffix("_t").replace("float", "float32"))
         items[f"@{constant.suffix}@"] = (len(buffers), dtype.itemsize)
@@ -169,7 +180,8 @@ def task(call: Call, inputs: Sequence[Array], outputs: Sequence[Array], scratch_
         arguments = [_argument(t, k, items) for t, k in zip(_split(match[2]), kinds, strict=True)]
         calls.append(KernelCall(match[1], tuple(arguments)))
     writable = tuple(
-        len(inputs) <= i < first_constant or i >= constants_end for i in range(len(buffers))
+        len(inputs) <= i < first_constant or i >= constants_end or i == in_place
+        for i in range(len(buffers))
     )
     return Task(tuple(calls), tuple(buffers), writable)
 
@@ -193,7 +205,12 @@ def variant_of(node: Node, graph: Graph, core: str = "m4") -> tuple[Variant, Tar
 
 
 def node_task(
-    node: Node, graph: Graph, values: Mapping[str, Array], variant: Variant, goal: Target
+    node: Node,
+    graph: Graph,
+    values: Mapping[str, Array],
+    variant: Variant,
+    goal: Target,
+    in_place: int | None = None,
 ) -> Task:
     """The task of a node on given activations; outputs start as 0xA5 bytes."""
     names = [n for n in node.inputs if n and graph.tensors[n].data is None]
@@ -202,7 +219,8 @@ def node_task(
         for n in node.outputs
     ]
     call = variant.emit(node, graph, goal)
-    return task(call, [values[n] for n in names], outputs, variant.scratch_bytes(node, graph, goal))
+    scratch_bytes = variant.scratch_bytes(node, graph, goal)
+    return task(call, [values[n] for n in names], outputs, scratch_bytes, in_place)
 
 
 def node_outputs(node: Node, graph: Graph, inputs: int, buffers: Sequence[bytes]) -> list[Array]:

@@ -84,7 +84,7 @@ def _fixed_point(a_ratio: float, b_ratio: float, fixed: float, origin: int) -> d
     that it stands for by one rounding per fused multiply-add. Absurd ratios leave only doubt.
     """
     inner = abs(fixed) + 256 * b_ratio
-    largest = inner + 256 * a_ratio + 1
+    largest = inner + 256 * a_ratio + origin + 1
     if largest >= 2**29:
         return {"a_factor": 0, "b_factor": 0, "offset": 0, "shift": 0, "doubt": 1}
     shift = 29 - int(np.ceil(np.log2(largest)))

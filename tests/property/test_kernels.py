@@ -32,9 +32,11 @@ import runtime_c
 from codegen import oracle
 from codegen.ir import Array
 from codegen.kernels import REFERENCES
+from codegen.kernels.reference import Reference
 from codegen.target import CoreName
 
 EXAMPLES = 100
+ARM_GCC = pytest.mark.needs("arm-none-eabi-gcc")
 MUL16 = ("-DNN_REQUANT_INTEGER", "-DNN_REQUANT_MUL16")
 
 
@@ -105,6 +107,32 @@ def test_kernel_is_clean_under_sanitizers(kernel: str) -> None:
     check()
 
 
+IN_PLACE = sorted({v.name for v in REFERENCES if isinstance(v, Reference) and v.in_place})
+
+
+@pytest.mark.parametrize("kernel", IN_PLACE)
+def test_in_place_gives_the_same(kernel: str) -> None:
+    """Wherever a variant says that its output may overwrite an input, it may."""
+    runner = host()
+    overwritten = 0
+
+    @settings(max_examples=EXAMPLES)
+    @given(CASES[kernel])
+    def check(case: Case) -> None:
+        nonlocal overwritten
+        variant, goal = variant_of(case.node, case.graph)
+        wanted = outputs(case, runner)[0]
+        for overlap in variant.overlaps(case.node, case.graph, goal):
+            shared = node_task(
+                case.node, case.graph, case.values, variant, goal, in_place=overlap.input
+            )
+            assert runner.run(shared)[overlap.input] == wanted.tobytes()
+            overwritten += 1
+
+    check()
+    assert overwritten > EXAMPLES // 4
+
+
 def drawn(kernel: str, count: int) -> list[Case]:
     """The first cases that Hypothesis makes up for a kernel."""
     cases: list[Case] = []
@@ -136,10 +164,18 @@ def test_emitted_layers_on_the_host() -> None:
         assert_equal(actual, expected(layer.case))
 
 
-@pytest.mark.parametrize("core", ["m0plus", "m3", "m4", "m7", "m33"])
-def test_emitted_layers_on_a_core(core: CoreName) -> None:
+@pytest.mark.parametrize(
+    ("core", "toolchain"),
+    [
+        *(pytest.param(core, "gcc", marks=ARM_GCC) for core in ("m0plus", "m3", "m4", "m7", "m33")),
+        ("m0plus", "zig"),
+        ("m4", "zig"),
+    ],
+)
+def test_emitted_layers_on_a_core(core: CoreName, toolchain: str) -> None:
     layers = drawn_layers(core, 2)
-    for layer, (actual, instructions) in zip(layers, emitted_on_core(layers, core), strict=True):
+    results = emitted_on_core(layers, core, toolchain)
+    for layer, (actual, instructions) in zip(layers, results, strict=True):
         assert_equal(actual, expected(layer.case))
         assert instructions > 0
 
