@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Options that several commands share: which machine, which code."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+_UNITS = {"": 1, "hz": 1, "khz": 1_000, "k": 1_000, "mhz": 1_000_000, "m": 1_000_000}
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """--core, --board, --clock."""
+    group = parser.add_argument_group("machine")
+    group.add_argument(
+        "--core", metavar="NAME",
+        help="m0plus, m3, m4, m7 or m33: stands for its default board (default: m4); "
+        "see 'simharness cores'",
+    )  # fmt: skip
+    group.add_argument(
+        "--board",
+        metavar="NAME|FILE.toml",
+        help="a chip by name, or your own; see 'simharness boards'",
+    )
+    group.add_argument(
+        "--clock", metavar="HZ", type=frequency, dest="clock_hz",
+        help="core clock, as 180MHz or 180000000 (default: the board's)",
+    )  # fmt: skip
+
+
+def add_code_options(parser: argparse.ArgumentParser) -> None:
+    """How the C is generated."""
+    group = parser.add_argument_group("generated code")
+    group.add_argument(
+        "--optimize", choices=("speed", "size", "balanced"), default="balanced",
+        help="kernels and compiler flags (default: balanced)",
+    )  # fmt: skip
+    group.add_argument(
+        "--requant", choices=("exact", "fast"), default="exact",
+        help="exact: as ONNX Runtime to the bit (default); fast: within 1 LSB",
+    )  # fmt: skip
+    group.add_argument(
+        "--planner", choices=("auto", "first_fit", "greedy_by_size", "exact"), default="auto",
+        help="how the arena is packed (default: auto, the lowest of all)",
+    )  # fmt: skip
+    group.add_argument(
+        "--reference-kernels", action="store_true", help="the plain C references only"
+    )
+
+
+def frequency(text: str) -> int:
+    """Hertz from "180MHz", "32.768 kHz" or "180000000"."""
+    match = re.fullmatch(r"\s*([0-9]+(?:[._][0-9]+)*)\s*([a-zA-Z]*)\s*", text)
+    if match is None or match[2].lower() not in _UNITS:
+        raise argparse.ArgumentTypeError(f"not a frequency: {text!r} (write 180MHz or 180000000)")
+    try:
+        return round(float(match[1]) * _UNITS[match[2].lower()])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a frequency: {text!r}") from None
+
+
+def positive(text: str) -> int:
+    """An integer of one or more."""
+    try:
+        value = int(text.replace("_", ""))
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"not a positive whole number: {text!r}")
+    return value

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""`simharness run`: everything about one network on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from simharness.commands.options import add_code_options, add_machine_options, positive
+from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
+
+if TYPE_CHECKING:
+    from simharness.report import Report
+
+FORMATS = ("table", "json")
+_STAGES = 6
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "run",
+        help="compile, emulate, check and time a network",
+        description="Turn MODEL into C, cross-compile it, run it on an emulated core, compare "
+        "every output with ONNX Runtime's, and report what the board would do.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="an .onnx file, or zoo:NAME")
+    add_machine_options(parser)
+    add_code_options(parser)
+    group = parser.add_argument_group("run")
+    group.add_argument(
+        "--toolchain", choices=("auto", "gcc", "zig"), default="auto",
+        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig)",
+    )  # fmt: skip
+    group.add_argument(
+        "--engine", default="unicorn", metavar="NAME", help="the emulator (default: unicorn)"
+    )
+    group.add_argument(
+        "--inputs",
+        metavar="FILE.npz",
+        help="samples under the model's input names (default: random)",
+    )
+    group.add_argument(
+        "--samples", type=positive, metavar="N", help="how many samples to check on (default: 4)"
+    )
+    group.add_argument("--seed", type=int, default=0, help="of the random samples (default: 0)")
+    group.add_argument(
+        "--emulate-anyway", action="store_true",
+        help="run a network that does not fit, on enlarged memories",
+    )  # fmt: skip
+    group.add_argument(
+        "--budget", type=positive, metavar="N",
+        help="give up after so many instructions per inference (default: 20 billion)",
+    )  # fmt: skip
+    output = parser.add_argument_group("output")
+    output.add_argument("--format", choices=FORMATS, default="table", help="(default: table)")
+    output.add_argument("-o", "--output", metavar="PATH", help="a file instead of stdout")
+    add_talk_options(parser)
+    parser.set_defaults(handler=handle)
+
+
+def handle(arguments: argparse.Namespace, talk: Talk) -> int:
+    """Run, print the report; 1 when a check failed."""
+    with talk.progress(_STAGES) as progress:
+        progress("starting")
+        import simharness
+        from simharness import api
+
+        report = simharness.run(
+            arguments.model,
+            core=arguments.core,
+            board=arguments.board,
+            clock_hz=arguments.clock_hz,
+            toolchain=arguments.toolchain,
+            optimize=arguments.optimize,
+            requant=arguments.requant,
+            planner=arguments.planner,
+            reference_kernels=arguments.reference_kernels,
+            engine=arguments.engine,
+            inputs=arguments.inputs,
+            samples=arguments.samples,
+            seed=arguments.seed,
+            emulate_anyway=arguments.emulate_anyway,
+            budget=arguments.budget or api.BUDGET,
+            progress=progress,
+        )
+    deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)
+    complain(report, arguments.format, talk)
+    return 0 if report.ok else 1
+
+
+def rendered(report: Report, style: str, output: str | None, talk: Talk) -> str:
+    """The report in a format of `FORMATS`."""
+    from simharness.report import to_json
+
+    if style == "json":
+        return to_json(report)
+    from simharness.report import terminal
+
+    if output in (None, "-") and talk.wants_color(sys.stdout):
+        return terminal.render(report, color=True, width=_terminal_width())
+    return terminal.render(report)
+
+
+def complain(report: Report, style: str, talk: Talk) -> None:
+    """What failed, on stderr, for those whose data went elsewhere."""
+    from simharness.report import figures
+
+    found = report.results
+    if not report.ok and style != "table":
+        talk.error(figures.verdict(report))
+        if found.check is not None and not found.check.ok:
+            talk.error(figures.check(found.check))
+            if found.check.divergence:
+                talk.error(figures.divergence(found.check))
+        if not found.fit.ok:
+            talk.error(figures.fit(found.fit))
+    if found.check is None and not found.fit.ok:
+        talk.say("to emulate it on enlarged memories all the same, add --emulate-anyway")
+
+
+def _terminal_width() -> int:
+    import shutil
+
+    return max(80, shutil.get_terminal_size().columns)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Running an image on an engine and putting time to what was counted."""
+
+from __future__ import annotations
+
+from codegen import Compiled
+from cycle_models.core import load_core
+from cycle_models.memory import memory_system
+from cycle_models.timing import Timing, time_profiles
+from simharness import native, pipeline
+from simharness.engines.base import Engine, Trace
+from simharness.errors import ToolMissingError
+from simharness.image import Image
+from simharness.pipeline import Machine
+from simharness.toolchain import Built
+
+
+def require(engine: Engine) -> None:
+    """Raises ToolMissingError, with the command that helps, when `engine` cannot run here."""
+    if absent := engine.missing():
+        raise ToolMissingError(f"engine {engine.name}: {absent.what}; {absent.remedy}")
+
+
+def image_for(
+    engine: Engine, compiled: Compiled, machine: Machine, built: Built, toolchain: str
+) -> Image:
+    """The image that `engine` runs: `built`, or one for the only memories that the engine knows."""
+    platform = getattr(engine, "platform", None)
+    if platform is None:
+        return built.image
+    memories = platform(machine.core)
+    own = pipeline.link(compiled, machine, toolchain, memories=memories, semihosting=True)
+    return own.image
+
+
+def time_trace(
+    trace: Trace, image: Image, machine: Machine, values: tuple[bytes, ...], *, budget: int
+) -> Timing | None:
+    """Cycles of what `trace` counted, None where it counted nothing.
+
+    Memories that are not zero-wait are simulated on a run of their own (of `values`), where the
+    chip has any and the native simulator can be built; `Timing.mode` tells.
+    """
+    if not trace.profiles:
+        return None
+    core = load_core(machine.core)
+    system = memory_system(machine.chip, clock_hz=machine.clock_hz)
+    simulated = system.config.region_count > 0 and not image.enlarged and native.load() is not None
+    if not simulated or trace.engine.name != "unicorn":
+        return time_profiles(trace.profiles, image.code, core)
+    from simharness.engines.unicorn_memory import memory_stalls
+
+    stalls = memory_stalls(image, values, system, core, budget=budget)
+    return time_profiles(trace.profiles, image.code, core, memory=stalls)

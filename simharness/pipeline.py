@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""The stages between a user's words and an image: which machine, which code, which file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast, get_args
+
+from codegen import Compiled, compile_model
+from codegen.planner import Strategy
+from codegen.target import CoreName, Optimize, RequantMode, Target, target
+from cycle_models.chip import Chip, default_chip, load_chip
+from cycle_models.core import load_core
+from simharness import toolchain as toolchains
+from simharness import zoo
+from simharness.errors import UsageError
+from simharness.image import Memory
+from simharness.report.model import InputFile
+from simharness.toolchain import Built, Port, Program
+
+Progress = Callable[[str], None]
+"""Called with what starts now, in words for a person."""
+
+DEFAULT_CORE = "m4"
+
+_Choice = TypeVar("_Choice", bound=str)
+
+
+def silent(what: str) -> None:
+    """Nobody wants to hear about progress."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Machine:
+    """A core on a board at a clock."""
+
+    core: CoreName
+    chip: Chip
+    clock_hz: int
+
+
+def machine_for(core: str | None, board: str | Path | None, clock_hz: int | None) -> Machine:
+    """The machine that these words mean: a core alone stands for its default board.
+
+    Raises UsageError on a board of another core or a clock that the board cannot reach,
+    MachineError on unknown names (listing the known ones) and bad files.
+    """
+    if core is not None:
+        core = core.lower().removeprefix("cortex-").replace("m0+", "m0plus")
+        load_core(core)
+    chip = load_chip(board) if board is not None else default_chip(core or DEFAULT_CORE)
+    if core is not None and chip.core != core:
+        raise UsageError(
+            f"board {chip.name} has a Cortex-{chip.core.upper()}, not {core}: "
+            f"leave --core out, or choose another board (simharness boards)"
+        )
+    clock = chip.clock_default_hz if clock_hz is None else clock_hz
+    if not 0 < clock <= chip.clock_max_hz:
+        raise UsageError(
+            f"{chip.name} runs at up to {chip.clock_max_hz} Hz; {clock} Hz is out of reach"
+        )
+    return Machine(cast(CoreName, chip.core), chip, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants of the generated code."""
+
+    optimize: Optimize = "balanced"
+    requant: RequantMode = "exact"
+    planner: Strategy = "auto"
+    reference_kernels: bool = False
+
+    def target(self, core: CoreName) -> Target:
+        return target(
+            core,
+            optimize=self.optimize,
+            requant=self.requant,
+            reference_kernels=self.reference_kernels,
+        )
+
+
+def wishes(optimize: str, requant: str, planner: str, reference_kernels: bool) -> Wishes:
+    """The wishes in these words. Raises UsageError, listing the known ones."""
+    return Wishes(
+        cast(Optimize, _one_of("optimize", optimize, get_args(Optimize))),
+        cast(RequantMode, _one_of("requant", requant, get_args(RequantMode))),
+        cast(Strategy, _one_of("planner", planner, get_args(Strategy))),
+        reference_kernels,
+    )
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UsageError(f"unknown value {value!r} for {option}; known are {', '.join(known)}")
+    return value
+
+
+def generate(path: Path, core: CoreName, wanted: Wishes, name: str | None = None) -> Compiled:
+    """The C of a model for a core. Raises CodegenError."""
+    return compile_model(path, wanted.target(core), strategy=wanted.planner, name=name)
+
+
+def link(
+    compiled: Compiled,
+    machine: Machine,
+    toolchain: str,
+    *,
+    memories: tuple[Memory, ...] = (),
+    semihosting: bool = False,
+) -> Built:
+    """The program for the machine, firmware included; `memories` replace those of the chip."""
+    program = compiled.program
+    return toolchains.build(
+        compiled.sources,
+        machine.core,
+        memories or machine.chip,
+        program=Program(
+            program.name,
+            f"{program.name}.h",
+            tuple(Port(p.ctype, p.count) for p in program.inputs),
+            tuple(Port(p.ctype, p.count) for p in program.outputs),
+        ),
+        toolchain=toolchain,
+        optimize=compiled.target.optimize,
+        layers=tuple(layer.symbol for layer in program.layers),
+        semihosting=semihosting,
+    )
+
+
+def model_file(given: str | Path) -> tuple[Path, InputFile]:
+    """The file that a user means by a path or `zoo:NAME`, and its line in the report.
+
+    Raises UsageError when there is no such file.
+    """
+    path = zoo.resolve(given)
+    shown = str(given) if str(given).startswith(zoo.PREFIX) else shown_path(path)
+    return path, InputFile("model", shown, sha256(path))
+
+
+def machine_files(machine: Machine) -> tuple[InputFile, InputFile]:
+    """The machine files as lines of the report."""
+    core, chip = load_core(machine.core).path, machine.chip.path
+    shipped = chip.parent == core.parent.parent / "chips"
+    return (
+        InputFile("core", f"cores/{core.name}", sha256(core)),
+        InputFile("board", f"chips/{chip.name}" if shipped else shown_path(chip), sha256(chip)),
+    )
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes. Raises UsageError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except IsADirectoryError:
+        raise UsageError(f"{path}: this is a directory, not a file") from None
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def shown_path(path: Path) -> str:
+    """A path as reports show it: relative to here if it lies below, else the file's name."""
+    if not path.is_absolute():
+        return path.as_posix()
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""From what the stages found to the report: pure arithmetic and naming, nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isinf, isnan
+
+from codegen.build import Compiled
+from codegen.emit.program import Layer as ProgramLayer
+from codegen.ir import Node
+from cycle_models import timing as model
+from cycle_models.core import Part
+from simharness.engines.base import Trace
+from simharness.image import Image
+from simharness.macs import macs
+from simharness.report.model import (
+    Cycles,
+    Fit,
+    Interval,
+    Layer,
+    Memory,
+    MemoryFit,
+    Placed,
+    Plan,
+    Removed,
+    Source,
+    Timing,
+)
+from simharness.toolchain import Fit as BuiltFit
+
+RUN_LAYER = "(run)"
+"""The report's last layer: the function that calls the others, and what starts it."""
+
+_TEXT_SECTIONS = (".vectors", ".text", ".ARM.extab", ".ARM.exidx")
+
+
+def cycles(interval: model.Interval) -> Cycles:
+    """Whole cycles: the ends rounded like the middle, so that a sum of layers stays close."""
+    return Cycles(round(interval.low), round(interval.mid), round(interval.high))
+
+
+def scaled(interval: model.Interval, factor: float) -> Interval:
+    """The interval in another unit, six significant digits kept."""
+    return Interval(*(significant(v * factor) for v in (interval.low, interval.mid, interval.high)))
+
+
+def significant(value: float, digits: int = 6) -> float:
+    """`value` rounded to so many digits; what JSON cannot hold becomes the largest float."""
+    if isnan(value) or isinf(value):
+        return -1.7976931348623157e308 if value < 0 else 1.7976931348623157e308
+    return float(f"{value:.{digits}g}")
+
+
+def fit(found: BuiltFit, *, enlarged: bool) -> Fit:
+    """The fit, memory by memory; memories that hold nothing are left out unless all do."""
+    memories = tuple(
+        MemoryFit(u.memory, u.used_bytes, u.size_bytes, u.shortfall_bytes)
+        for u in found.uses
+        if u.used_bytes
+    )
+    return Fit(found.ok, memories, enlarged)
+
+
+def memory(compiled: Compiled, image: Image, stack_bytes: int | None) -> Memory:
+    """What the program takes."""
+    sections = image.sections
+    return Memory(
+        flash_bytes=sum(len(s.data) for s in image.code),
+        text_bytes=sum(sections.get(name, 0) for name in _TEXT_SECTIONS),
+        weights_bytes=sum(t.size_bytes for t in compiled.program.tables),
+        arena_bytes=compiled.plan.arena_bytes,
+        scratch_bytes=compiled.plan.scratch_bytes,
+        stack_bytes=stack_bytes,
+        sections=dict(sorted(sections.items())),
+    )
+
+
+def plan(compiled: Compiled) -> Plan:
+    """The memory plan's records as they are."""
+    found = compiled.plan
+    records = tuple(
+        Placed(r.tensor, r.memory, r.offset, r.size_bytes, r.first, r.last, r.alias, r.scratch)
+        for r in found.records
+    )
+    return Plan(found.strategy, found.arena_bytes, found.lower_bound_bytes, found.proven, records)
+
+
+def removed(compiled: Compiled) -> Removed:
+    """What the generator found that no output depends on."""
+    saved = compiled.savings
+    return Removed(saved.channels, saved.macs, saved.weight_bytes)
+
+
+def timing(found: model.Timing) -> Timing:
+    """What the cycles are made of, over the whole run."""
+    total = found.total
+    return Timing(
+        mode=found.mode,
+        parts=_whole(total.breakdown),
+        mix=dict(total.mix),
+        assumed_share=round(min(1.0, max(0.0, total.assumed_share)), 4),
+    )
+
+
+def layers(
+    compiled: Compiled,
+    image: Image,
+    timed: model.Timing | None,
+    energy_uj: Mapping[str, Interval],
+) -> tuple[Layer, ...]:
+    """One row per layer function in execution order, then "(run)" where something was counted.
+
+    `energy_uj` is by profile name, and empty where the board has no energy figures.
+    """
+    nodes = {node.name: node for node in compiled.graph.nodes}
+    profiles = {p.name: p for p in timed.profiles} if timed else {}
+    weights = _weights_by_layer(compiled)
+    rows = [
+        _layer(compiled, layer, nodes[layer.node], image, weights[index])
+        for index, layer in enumerate(compiled.program.layers)
+    ]
+    if RUN_LAYER in profiles:
+        rows.append(_run_layer(compiled, image))
+    total = timed.total.cycles.mid if timed else 0.0
+    return tuple(
+        _timed(row, profiles.get(row.symbol), total, energy_uj.get(row.symbol)) for row in rows
+    )
+
+
+def sources(trace: Trace | None) -> Mapping[str, Source]:
+    """Where each figure comes from."""
+    found: dict[str, Source] = {"fit": "counted", "memory": "counted", "macs": "counted"}
+    if trace is None:
+        return found
+    measured = trace.engine.fidelity == "measured"
+    if trace.instructions is not None:
+        found["instructions"] = "measured" if measured else "counted"
+    if trace.profiles or trace.cycles is not None:
+        kind: Source = "measured" if measured else "modelled"
+        found |= {"cycles": kind, "time_ms": kind, "energy_uj": "modelled"}
+    if trace.stack_bytes is not None:
+        found["stack_bytes"] = "measured" if measured else "counted"
+    return found
+
+
+def _layer(
+    compiled: Compiled, layer: ProgramLayer, node: Node, image: Image, weights_bytes: int
+) -> Layer:
+    symbol = image.symbols.get(layer.symbol)
+    first_output = compiled.graph.tensors[node.outputs[0]]
+    return Layer(
+        name=layer.node,
+        op=layer.op,
+        kernel=layer.kernel,
+        symbol=layer.symbol,
+        origin=layer.origin,
+        shape=first_output.shape,
+        macs=macs(node, compiled.graph),
+        output_bytes=sum(a.size_bytes for a in layer.outputs),
+        scratch_bytes=layer.scratch.size_bytes if layer.scratch else 0,
+        text_bytes=symbol.size_bytes if symbol else 0,
+        weights_bytes=weights_bytes,
+    )
+
+
+def _run_layer(compiled: Compiled, image: Image) -> Layer:
+    symbol = image.symbols.get(f"{compiled.name}_run")
+    return Layer(
+        name=RUN_LAYER,
+        op="Run",
+        kernel="",
+        symbol=RUN_LAYER,
+        origin=(),
+        shape=(),
+        macs=0,
+        output_bytes=0,
+        scratch_bytes=0,
+        text_bytes=symbol.size_bytes if symbol else 0,
+        weights_bytes=0,
+    )
+
+
+def _timed(
+    row: Layer, profile: model.ProfileTiming | None, total: float, energy_uj: Interval | None
+) -> Layer:
+    if profile is None:
+        return row
+    return replace(
+        row,
+        instructions=profile.instructions,
+        cycles=cycles(profile.cycles),
+        share=round(profile.cycles.mid / total, 4) if total else 0.0,
+        energy_uj=energy_uj,
+        parts=_whole(profile.breakdown),
+        mix=dict(profile.mix),
+    )
+
+
+def _weights_by_layer(compiled: Compiled) -> Sequence[int]:
+    """Bytes of const tables per layer; a shared one counts for its first reader."""
+    found = [0] * len(compiled.program.layers)
+    for table in compiled.program.tables:
+        if table.users:
+            found[min(table.users)] += table.size_bytes
+    return found
+
+
+def _whole(parts: Mapping[Part, float]) -> Mapping[str, int]:
+    return {str(name): max(0, round(value)) for name, value in parts.items()}
+
+
+__all__ = [
+    "RUN_LAYER", "cycles", "fit", "layers", "memory", "plan", "removed", "scaled", "significant",
+    "sources", "timing",
+]  # fmt: skip

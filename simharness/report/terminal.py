@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""The report for a terminal: verdict and fit first, then figures, then layers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from simharness.report import figures
+from simharness.report.model import Layer, Report
+
+_PLAIN_WIDTH = 150
+
+
+def render(report: Report, *, color: bool = False, width: int | None = None) -> str:
+    """The report as text; without `color` it is plain, with ASCII rules."""
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width or _PLAIN_WIDTH,
+        force_terminal=color,
+        no_color=not color,
+        color_system="standard" if color else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    good = "bold green" if report.ok else "bold red"
+    console.print(Text(figures.verdict(report), style=good))
+    found = report.results
+    console.print(Text(figures.fit(found.fit), style="green" if found.fit.ok else "bold red"))
+    if found.check:
+        console.print(
+            Text(figures.check(found.check), style="green" if found.check.ok else "bold red")
+        )
+        if found.check.divergence:
+            console.print(Text(figures.divergence(found.check), style="bold red"))
+    console.print()
+    console.print(_pairs(summary(report)))
+    console.print()
+    console.print(_layers(report.results.layers, color=color))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def summary(report: Report) -> list[tuple[str, str, str]]:
+    """The figures of the whole run: what, how much, and where the number comes from."""
+    r = report.results
+    kinds = r.sources
+    rows: list[tuple[str, str, str]] = []
+    clock = figures.hertz(report.board.clock_hz)
+    if r.cycles is not None:
+        mode = f", {r.timing.mode}" if r.timing else ""
+        rows.append(("cycles", figures.cycles(r.cycles), kinds.get("cycles", "") + mode))
+    if r.time_ms is not None:
+        rows.append(
+            (f"time at {clock}", f"{figures.interval(r.time_ms)} ms", kinds.get("time_ms", ""))
+        )
+    if r.energy_uj is not None:
+        rows.append(("energy", f"{figures.interval(r.energy_uj)} uJ", kinds.get("energy_uj", "")))
+    if r.instructions is not None:
+        rows.append(("instructions", figures.count(r.instructions), kinds.get("instructions", "")))
+    macs = figures.count(r.macs)
+    if r.removed.macs:
+        macs += f", {figures.count(r.removed.macs)} more in the file matter to no output"
+    rows.append(("MACs", macs, kinds.get("macs", "")))
+    for m in r.fit.memories:
+        text = f"{figures.size(m.used_bytes)} of {figures.size(m.available_bytes)}"
+        if m.shortfall_bytes:
+            text += f", short of {figures.size(m.shortfall_bytes)}"
+        rows.append((f"memory {m.name}", text, "counted"))
+    memory = r.memory
+    rows.append(
+        (
+            "flash",
+            f"{figures.size(memory.flash_bytes)}: code {figures.size(memory.text_bytes)}, "
+            f"weights {figures.size(memory.weights_bytes)}",
+            "counted",
+        )
+    )
+    arena = (
+        f"{figures.size(memory.arena_bytes)}, of it scratch {figures.size(memory.scratch_bytes)}"
+    )
+    if r.plan is not None:
+        bound = r.plan.lower_bound_bytes
+        arena += (
+            ", the least possible for this order"
+            if r.plan.proven
+            else f", lower bound {figures.size(bound)}"
+        )
+    rows.append(("arena", arena, "counted"))
+    if memory.stack_bytes is not None:
+        rows.append(("stack", figures.size(memory.stack_bytes), kinds.get("stack_bytes", "")))
+    if report.toolchain:
+        flags = next((f for f in report.toolchain.flags if f.startswith("-O")), "")
+        rows.append(("compiler", f"{report.toolchain.version} {flags}".strip(), ""))
+    if report.engine:
+        engine = report.engine
+        rows.append(("engine", f"{engine.name} {engine.version}, {engine.fidelity}", ""))
+    rows += [(f.role, f"{f.path}  sha256 {f.sha256[:16]}", "") for f in report.inputs]
+    return rows
+
+
+def _pairs(rows: Iterable[tuple[str, str, str]]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(style="dim", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+LAYER_COLUMNS = (
+    "#", "layer", "op", "shape", "MACs", "instructions", "cycles", "share", "out B", "flash B",
+    "kernel",
+)  # fmt: skip
+_LEFT = ("layer", "op", "shape", "kernel")
+
+
+def layer_row(number: int, layer: Layer) -> tuple[str, ...]:
+    """The cells of a layer, as `LAYER_COLUMNS`."""
+    return (
+        str(number),
+        layer.name,
+        layer.op,
+        figures.shape(layer.shape),
+        figures.count(layer.macs),
+        "-" if layer.instructions is None else figures.count(layer.instructions),
+        "-" if layer.cycles is None else figures.count(layer.cycles.mid),
+        "-" if layer.share is None else figures.percent(layer.share),
+        figures.count(layer.output_bytes),
+        figures.count(layer.text_bytes + layer.weights_bytes),
+        layer.kernel,
+    )
+
+
+def _layers(layers: tuple[Layer, ...], *, color: bool) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD if color else box.ASCII2,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1),
+    )
+    for column in LAYER_COLUMNS:
+        table.add_column(
+            column,
+            justify="left" if column in _LEFT else "right",
+            overflow="ellipsis" if column == "layer" else "fold",
+            max_width=32 if column == "layer" else None,
+            no_wrap=True,
+        )
+    for number, layer in enumerate(layers):
+        table.add_row(*(Text(_printable(cell)) for cell in layer_row(number, layer)))
+    return table
+
+
+def _printable(text: str) -> str:
+    """Names come from files: control characters must not reach the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
