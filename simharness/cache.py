@@ -20,6 +20,8 @@ from pathlib import Path
 import platformdirs
 
 LIMIT_BYTES = 512 * 1024 * 1024
+"""Of our entries; the zero-install compiler keeps some 70 MB more in the same folder."""
+
 _DIGEST_BYTES = 32
 _ORPHAN_SECONDS = 3600.0
 _TRIM_EVERY_PUTS = 64
@@ -114,4 +116,6 @@ def _path(kind: str, name: str) -> Path:
 
 
 def _entries() -> Iterator[Path]:
+    """What may be dropped: entries, and temporary files wherever they were left."""
     yield from (p for p in (folder() / "entries").glob("*/*") if p.is_file())
+    yield from (folder() / "native").glob(f"{_TEMPORARY}*")

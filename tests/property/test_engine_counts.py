@@ -74,10 +74,10 @@ def program(first: str, second: str) -> str:
 
 
 def count(
-    image: Image, *, pure_python: bool, slice_instructions: int = 0
+    image: Image, *, pure_python: bool, slice_instructions: int = 0, check_alignment: bool = False
 ) -> tuple[tuple[Profile, ...], int, Counter[int]]:
     """Profiles of `go`, its result, and (in Python) how often each address was executed."""
-    cpu = Cpu(image, pure_python=pure_python)
+    cpu = Cpu(image, pure_python=pure_python, check_alignment=check_alignment)
     seen: Counter[int] = Counter()
     if pure_python:
         cpu.uc.hook_add(UC_HOOK_CODE, lambda _uc, address, _size, _user: seen.update((address,)))
@@ -125,7 +125,7 @@ def test_all_counters_agree(first: str, second: str, core: str) -> None:
 def test_a_run_in_slices_is_the_run_at_once(
     first: str, second: str, slice_instructions: int, core: str
 ) -> None:
-    """Pausing (to hear Ctrl-C) changes neither results nor counts."""
+    """Pausing (to hear Ctrl-C) changes neither results nor counts, nor does watching alignment."""
     image = build(
         {"k.c": program(first, second)}, core, keep_all=True, optimize="speed",
         layers=("layer0", "layer1"),
@@ -133,7 +133,9 @@ def test_a_run_in_slices_is_the_run_at_once(
 
     whole = count(image, pure_python=False)
     sliced = count(image, pure_python=False, slice_instructions=slice_instructions)
+    watched = count(image, pure_python=False, check_alignment=True)
     assert sliced == whole
+    assert watched == whole
 
 
 def _in_it_blocks(image: Image, addresses: Counter[int]) -> set[int]:
