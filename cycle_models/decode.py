@@ -396,7 +396,7 @@ def _roles(
                 reads |= names
         else:
             reads |= names
-            if operand.shift.type != 0 and kind not in ("shift",):
+            if operand.shift.type != 0 and kind in ("alu", "saturate"):
                 early |= names
     if kind == "accumulate" and len(registers) == 4:
         accumulator |= registers[3][0]

@@ -20,6 +20,7 @@ from cycle_models.decode import Instruction, words
 
 _ALU = frozenset({"alu"})
 _MULTIPLIES = words("multiply accumulate long_multiply long_accumulate")
+_EARLY_SHIFTER = words("bitfield extend_add simd")
 _DSP = words("bitfield extend extend_add saturate simd")
 _MULTIPLE = words("load_multiple store_multiple load_double store_double")
 _SINGLE_ISSUE = _MULTIPLE | words("divide barrier system table fp_status other")
@@ -386,11 +387,12 @@ def _pairs_m7(older: Instruction, younger: Instruction) -> bool:
         return False
     if len(loads) == 2 and _same_bank(loads[0], loads[1]):
         return False
-    if all(k in _DSP for k in kinds):
+    if younger.kind in _DSP:
         return False
-    if older.shifted_operand and younger.shifted_operand:
+    operand2 = [i.shifted_operand and i.kind == "alu" for i in (older, younger)]
+    if all(operand2):
         return False
-    if any(k in _DSP for k in kinds) and (older.shifted_operand or younger.shifted_operand):
+    if any(k in _EARLY_SHIFTER for k in kinds) and any(operand2):
         return False
     if older.fp and younger.fp:
         if all(k in _FP_ARITHMETIC for k in kinds):

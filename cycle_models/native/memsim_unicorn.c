@@ -30,6 +30,15 @@ typedef struct {
   uint32_t out_of_memory;
 } ms_feed;
 
+// Memory mapped as IO: accesses come here, the bytes stay in `host`.
+typedef struct {
+  ms_feed *feed;
+  uint8_t *host;
+  uint32_t origin;
+} ms_window;
+
+uint64_t ms_on_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
+void ms_on_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
 ms_feed *ms_feed_new(ms_sim *sim, const uint32_t *bucket, ms_cost_fn cost, ms_reg_fn reg_read,
                      ms_set_fn reg_write);
 void ms_feed_free(ms_feed *feed);
@@ -114,4 +123,21 @@ void ms_on_access(uc_engine *uc, int type, uint64_t address, int size, int64_t v
     (void)f->reg_write(uc, MS_CPSR, &cpsr);
   }
   if (f->running) ms_access(f->sim, (uint32_t)address, (uint32_t)size, type == MS_MEM_WRITE);
+}
+
+// Callbacks of uc_mmio_map: several times cheaper than memory hooks, and they leave IT bits alone.
+uint64_t ms_on_read(uc_engine *uc, uint64_t offset, unsigned size, void *user) {
+  const ms_window *w = user;
+  uint64_t value = 0;
+  (void)uc;
+  for (unsigned i = 0; i < size; i++) value |= (uint64_t)w->host[offset + i] << (8 * i);
+  if (w->feed->running) ms_access(w->feed->sim, w->origin + (uint32_t)offset, size, 0);
+  return value;
+}
+
+void ms_on_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user) {
+  const ms_window *w = user;
+  (void)uc;
+  for (unsigned i = 0; i < size; i++) w->host[offset + i] = (uint8_t)(value >> (8 * i));
+  if (w->feed->running) ms_access(w->feed->sim, w->origin + (uint32_t)offset, size, 1);
 }

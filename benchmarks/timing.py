@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""What timing costs, as ratios to the bare emulator: `python -m benchmarks.timing [MODEL] [BOARD]`.
+
+Bare is Unicorn without any hook; zero-wait is the block counter; memory adds the native memory
+simulation. The best of several runs each, in one process.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from cycle_models.core import load_core
+from cycle_models.memory import memory_system
+from cycle_models.timing import time_profiles
+from simharness import pipeline, zoo
+from simharness.engines.unicorn import UnicornEngine, invoke
+from simharness.engines.unicorn_cpu import Cpu
+from simharness.engines.unicorn_memory import Feed
+from simharness.toolchain import Built
+
+_BUDGET = 10**11
+_RUNS = 5
+
+
+def _best(action: Callable[[], object]) -> float:
+    times = []
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _inputs(built: Built) -> tuple[bytes, ...]:
+    rng = np.random.default_rng(0)
+    symbols = built.image.symbols.values()
+    sizes = [s.size_bytes for s in symbols if s.name.startswith("sim_in") and s.kind == "object"]
+    return tuple(rng.integers(0, 256, n, dtype=np.uint8).tobytes() for n in sizes)
+
+
+def main(model: str = "zoo:lenet5-int8", board: str = "STM32F446") -> None:
+    machine = pipeline.machine_for(None, board, None)
+    wanted = pipeline.wishes("balanced", "exact", "auto", False)
+    built = pipeline.link(
+        pipeline.generate(zoo.resolve(model), machine.core, wanted), machine, "auto"
+    )
+    values = _inputs(built)
+    core = load_core(machine.core)
+
+    bare_cpu = Cpu(built.image, count=False)
+    bare_cpu.boot()
+    bare = _best(lambda: invoke(bare_cpu, values, _BUDGET))
+
+    counted_cpu = Cpu(built.image)
+    counted_cpu.boot()
+    counted_cpu.counter.start(_BUDGET)
+    counted = _best(lambda: invoke(counted_cpu, values, _BUDGET))
+
+    memory_cpu = Cpu(built.image)
+    feed = Feed(memory_cpu, memory_system(machine.chip), core)
+    memory_cpu.boot()
+    memory_cpu.counter.start(_BUDGET)
+    feed.run(True)
+    memory = _best(lambda: invoke(memory_cpu, values, _BUDGET))
+
+    trace = UnicornEngine().run(built.image, [values], budget=_BUDGET)
+    model_s = _best(lambda: time_profiles(trace.profiles, built.image.code, core))
+    print(f"{model} on {board}: {trace.instructions} instructions")
+    print(f"bare       {1e3 * bare:8.1f} ms   1.00")
+    print(f"zero-wait  {1e3 * counted:8.1f} ms   {counted / bare:.2f}")
+    print(f"memory     {1e3 * memory:8.1f} ms   {memory / bare:.2f}")
+    print(f"model      {1e3 * model_s:8.1f} ms   once per image, in Python")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
