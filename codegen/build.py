@@ -17,6 +17,7 @@ from codegen.passes.dead_channels import Savings, remove_dead_channels
 from codegen.planner import MemoryPlan, Strategy, plan_memory
 from codegen.planner.check import check
 from codegen.planner.materialize import materialize
+from codegen.planner.needs import needs
 from codegen.planner.order import choose_order, reordered
 from codegen.target import Target
 
@@ -70,9 +71,10 @@ def compile_lowered(
     chosen = tuple(
         None if isinstance(node.op, View) else select(node, given, target) for node in given.nodes
     )
-    order = choose_order(given, chosen, target)
+    needed = needs(given, chosen, target)
+    order = choose_order(given, needed)
     ordered, selection = reordered(given, order), tuple(chosen[i] for i in order)
-    plan = plan_memory(ordered, selection, target, strategy=strategy)
+    plan = plan_memory(ordered, tuple(needed[i] for i in order), strategy=strategy)
     program = build_program(safe_name, ordered, selection, plan, target)
     check(program, ordered, selection, target)
     return Compiled(

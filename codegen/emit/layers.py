@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -13,8 +13,8 @@ from codegen.emit.names import comment, identifier
 from codegen.emit.program import CTYPES, Argument, Layer, Port, Program, Table
 from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant, Variant
-from codegen.planner.liveness import Selection, activation_inputs
 from codegen.planner.memory_plan import MemoryPlan, Placed
+from codegen.planner.needs import activation_inputs
 from codegen.target import Target
 
 _TYPE_SUFFIX = re.compile(r"(S8|F32)$")
@@ -22,7 +22,7 @@ _TOKEN = re.compile(r"@(\w+)@")
 
 
 def build_program(
-    name: str, graph: Graph, selection: Selection, plan: MemoryPlan, target: Target
+    name: str, graph: Graph, selection: Sequence[Variant | None], plan: MemoryPlan, target: Target
 ) -> Program:
     """The program that runs `graph`; `name` is a C identifier already (`names.model_name`)."""
     tensors = plan.tensors

@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen.ir import Graph, Node
-from codegen.kernels.base import Overlap, Variant
+from codegen.kernels.base import Overlap
 from codegen.planner.buffers import Buffer, Overlay, Problem
+from codegen.planner.needs import Need, activation_inputs
 from codegen.planner.storage import ALIGN, Piece, Storages
-from codegen.target import Target
 
 SCRATCH_ALIGN = 8
-
-Selection = Sequence[Variant | None]
-"""The variant of each node, None for a `View`."""
 
 
 @dataclass(slots=True)
@@ -45,12 +42,7 @@ class Liveness:
     scratch: Mapping[int, int]
 
 
-def activation_inputs(node: Node, graph: Graph) -> tuple[str, ...]:
-    """The names of the inputs that become x0, x1... in C."""
-    return tuple(name for name in node.inputs if name and graph.tensors[name].data is None)
-
-
-def liveness(graph: Graph, selection: Selection, target: Target, storages: Storages) -> Liveness:
+def liveness(graph: Graph, needs: Sequence[Need], storages: Storages) -> Liveness:
     """The buffers of `graph`, scratch included; callers' memory is not planned.
 
     An operator that works in place on an input of the same size that dies there shares its buffer;
@@ -59,16 +51,15 @@ def liveness(graph: Graph, selection: Selection, target: Target, storages: Stora
     steps = _steps(graph, storages)
     lives = _lives(graph, storages, steps)
     state = _Merge(graph, storages, _blocks(graph, storages, lives))
-    for index, node in enumerate(graph.nodes):
-        step, variant = steps[index], selection[index]
-        if step is not None and variant is not None:
-            state.visit(node, step, variant.overlaps(node, graph, target))
+    for node, need, step in zip(graph.nodes, needs, steps, strict=True):
+        if step is not None:
+            state.visit(node, step, need.overlaps)
     scratch = {
-        index: variant.scratch_bytes(node, graph, target)
-        for index, (node, variant) in enumerate(zip(graph.nodes, selection, strict=True))
-        if variant is not None and steps[index] is not None
+        index: need.scratch_bytes
+        for index, need in enumerate(needs)
+        if need.scratch_bytes and steps[index] is not None
     }
-    return _problem(graph, state, steps, lives, {i: size for i, size in scratch.items() if size})
+    return _problem(graph, state, steps, lives, scratch)
 
 
 def _steps(graph: Graph, storages: Storages) -> tuple[int | None, ...]:

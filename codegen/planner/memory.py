@@ -3,34 +3,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from codegen.ir import Graph
 from codegen.ops import Concat, Slice, View
 from codegen.planner.buffers import Packing, lower_bound
-from codegen.planner.liveness import Liveness, Selection, liveness
+from codegen.planner.liveness import Liveness, liveness
 from codegen.planner.memory_plan import MemoryPlan, Placed
+from codegen.planner.needs import Need
 from codegen.planner.storage import Storages, storages
 from codegen.planner.strategy import Strategy, plan
-from codegen.target import Target
 
 
-def plan_memory(
-    graph: Graph, selection: Selection, target: Target, *, strategy: Strategy = "auto"
-) -> MemoryPlan:
-    """The plan of `graph` (materialized, in execution order) with these kernel variants.
+def plan_memory(graph: Graph, needs: Sequence[Need], *, strategy: Strategy = "auto") -> MemoryPlan:
+    """The plan of `graph` (materialized, in execution order) whose kernels have these needs.
 
     Concat and Slice become views where they can and where that does not raise the lower bound.
     """
-    store = choose_views(graph, selection, target)
-    live = liveness(graph, selection, target, store)
+    store = choose_views(graph, needs)
+    live = liveness(graph, needs, store)
     packing = plan(live.problem.buffers, live.problem.overlays, strategy=strategy)
     return _memory_plan(graph, store, live, packing)
 
 
-def choose_views(graph: Graph, selection: Selection, target: Target) -> Storages:
+def choose_views(graph: Graph, needs: Sequence[Need]) -> Storages:
     """Storages with as many joins and cuts elided as memory allows, decided one node at a time."""
 
     def bound(wanted: frozenset[int]) -> int:
-        return lower_bound(liveness(graph, selection, target, storages(graph, wanted)).problem)
+        return lower_bound(liveness(graph, needs, storages(graph, wanted)).problem)
 
     candidates = [i for i, node in enumerate(graph.nodes) if isinstance(node.op, Concat | Slice)]
     wanted = storages(graph, frozenset(candidates)).elided & frozenset(candidates)

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 
 from codegen.ir import Graph
 from codegen.planner.buffers import Buffer, Overlay, Problem, saving_bytes
-from codegen.planner.liveness import Selection, activation_inputs
+from codegen.planner.needs import Need, activation_inputs
 from codegen.planner.storage import storages
-from codegen.target import Target
 
-SETS = 40_000
+SETS = 25_000
 """Sets of executed nodes that the search may look at."""
 
 
@@ -25,7 +24,7 @@ SETS = 40_000
 class _Task:
     """A node as the search sees it; storages are indices, sets of nodes are bit masks."""
 
-    needs: int
+    before: int
     reads: tuple[int, ...]
     makes: tuple[int, ...]
     scratch_bytes: int
@@ -35,11 +34,16 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """The cheapest way found to have executed a set of nodes."""
+    """The cheapest way found to have executed a set of nodes: the last one, and the way before it.
+
+    `ready` are the nodes that may run next, ascending.
+    """
 
     peak_bytes: int
     live_bytes: int
-    order: tuple[int, ...]
+    ready: tuple[int, ...]
+    last: int = -1
+    before: _Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,72 +51,82 @@ class _Work:
     """All tasks; of each storage its size and the nodes (a mask) that read or make it."""
 
     tasks: tuple[_Task, ...]
+    followers: tuple[tuple[int, ...], ...]
     sizes: tuple[int, ...]
     users: tuple[int, ...]
     makers: tuple[int, ...]
 
 
-def choose_order(graph: Graph, selection: Selection, target: Target) -> tuple[int, ...]:
+def choose_order(graph: Graph, needs: Sequence[Need]) -> tuple[int, ...]:
     """Indices of `graph.nodes` in the order of least memory; the given order among equals."""
-    work = _work(graph, selection, target)
+    work = _work(graph, needs)
     count = len(work.tasks)
-    if count == 0:
-        return ()
-    width = max(4, min(2000, SETS // count))
-    level = {0: _Path(0, 0, ())}
-    everything = (1 << count) - 1
-    while everything not in level:
+    width = max(4, SETS // max(count, 1))
+    start = _Path(0, 0, tuple(i for i, task in enumerate(work.tasks) if not task.before))
+    level = {0: start}
+    for _ in range(count):
         following: dict[int, _Path] = {}
         for done, path in level.items():
-            for ready in _ready(work, done, path):
-                mask, extended = _run(work, done, path, ready)
+            for mask, extended in _steps(work, done, path):
                 known = following.get(mask)
                 if known is None or _rank(extended) < _rank(known):
                     following[mask] = extended
         best = sorted(following.items(), key=lambda item: _rank(item[1]))[:width]
         level = dict(best)
-    return level[everything].order
+    return _order(level[(1 << count) - 1])
 
 
 def reordered(graph: Graph, order: Sequence[int]) -> Graph:
-    """The graph with its nodes in this order."""
+    """The graph with its nodes in this order; itself when nothing moves."""
+    if list(order) == list(range(len(graph.nodes))):
+        return graph
     return replace(graph, nodes=tuple(graph.nodes[i] for i in order))
 
 
-def _rank(path: _Path) -> tuple[int, int, tuple[int, ...]]:
-    return path.peak_bytes, path.live_bytes, path.order
+def _rank(path: _Path) -> tuple[int, int]:
+    return path.peak_bytes, path.live_bytes
 
 
-def _ready(work: _Work, done: int, path: _Path) -> list[int]:
-    """Nodes that may run next; one alone when running it now cannot be worse than later."""
-    ready = [
-        i for i, task in enumerate(work.tasks) if not done >> i & 1 and task.needs & ~done == 0
-    ]
-    for i in ready:
+def _order(path: _Path) -> tuple[int, ...]:
+    order: list[int] = []
+    while path.before is not None:
+        order.append(path.last)
+        path = path.before
+    return tuple(reversed(order))
+
+
+def _steps(work: _Work, done: int, path: _Path) -> list[tuple[int, _Path]]:
+    """The sets after one more node; one alone when running it now cannot be worse than later."""
+    for i in path.ready:
         if work.tasks[i].silent:
-            return [i]
-    if len(ready) > 1:
-        for i in ready:
-            _, after = _run(work, done, path, i)
-            if after.live_bytes <= path.live_bytes and after.peak_bytes <= path.peak_bytes:
-                return [i]
-    return ready
+            return [_run(work, done, path, i)]
+    steps = []
+    for i in path.ready:
+        mask, after = _run(work, done, path, i)
+        if after.live_bytes <= path.live_bytes and after.peak_bytes <= path.peak_bytes:
+            return [(mask, after)]
+        steps.append((mask, after))
+    return steps
 
 
 def _run(work: _Work, done: int, path: _Path, index: int) -> tuple[int, _Path]:
     """The set and the path after running one more node."""
     task = work.tasks[index]
     mask = done | 1 << index
-    born = [s for s in task.makes if not work.makers[s] & done]
-    during = path.live_bytes + sum(work.sizes[s] for s in born)
-    dying = {s for s in (*task.reads, *task.makes) if work.users[s] & ~mask == 0}
-    saved = max((bytes_ for s, bytes_ in task.saves if s in dying), default=0)
+    during = path.live_bytes
+    for s in task.makes:
+        if not work.makers[s] & done:
+            during += work.sizes[s]
+    dying = {s for s in (*task.reads, *task.makes) if not work.users[s] & ~mask}
+    saved = max((size for s, size in task.saves if s in dying), default=0)
     peak = max(path.peak_bytes, during + task.scratch_bytes - saved)
     live = during - sum(work.sizes[s] for s in dying)
-    return mask, _Path(peak, live, (*path.order, index))
+    freed = [i for i in work.followers[index] if not work.tasks[i].before & ~mask]
+    ready = tuple(sorted({*path.ready, *freed} - {index}))
+    return mask, _Path(peak, live, ready, index, path)
 
 
-def _work(graph: Graph, selection: Selection, target: Target) -> _Work:
+def _work(graph: Graph, needs: Sequence[Need]) -> _Work:
     store = storages(graph, frozenset())
     arena = [root for root, owner in store.owners.items() if owner == "arena"]
     number = {root: i for i, root in enumerate(arena)}
@@ -124,7 +138,7 @@ def _work(graph: Graph, selection: Selection, target: Target) -> _Work:
         roots = dict.fromkeys(store.pieces[name].root for name in names)
         return tuple(number[root] for root in roots if root in number)
 
-    for i, (node, variant) in enumerate(zip(graph.nodes, selection, strict=True)):
+    for i, (node, need) in enumerate(zip(graph.nodes, needs, strict=True)):
         inputs = activation_inputs(node, graph)
         reads, makes = storages_of(inputs), storages_of(node.outputs)
         silent = i in store.elided
@@ -134,10 +148,8 @@ def _work(graph: Graph, selection: Selection, target: Target) -> _Work:
             for s in makes:
                 makers[s] |= 1 << i
         saves: list[tuple[int, int]] = []
-        scratch_bytes = 0
-        if variant is not None and not silent:
-            scratch_bytes = variant.scratch_bytes(node, graph, target)
-            for overlap in variant.overlaps(node, graph, target):
+        if not silent:
+            for overlap in need.overlaps:
                 x, y = (
                     graph.tensors[inputs[overlap.input]],
                     graph.tensors[node.outputs[overlap.output]],
@@ -148,7 +160,10 @@ def _work(graph: Graph, selection: Selection, target: Target) -> _Work:
                 saving = saving_bytes(pair, Overlay(0, 1, overlap.lead_bytes, overlap.exact))
                 if makes and (into := storages_of([x.name])):
                     saves.append((into[0], saving))
-        needs = sum(1 << p for p in {producer[x] for x in inputs if x in producer})
-        tasks.append(_Task(needs, reads, makes, scratch_bytes, tuple(saves), silent))
+        before = sum(1 << p for p in {producer[x] for x in inputs if x in producer})
+        tasks.append(_Task(before, reads, makes, need.scratch_bytes, tuple(saves), silent))
     sizes = tuple(graph.tensors[root].size_bytes for root in arena)
-    return _Work(tuple(tasks), sizes, tuple(users), tuple(makers))
+    followers = tuple(
+        tuple(j for j, task in enumerate(tasks) if task.before >> i & 1) for i in range(len(tasks))
+    )
+    return _Work(tuple(tasks), followers, sizes, tuple(users), tuple(makers))

@@ -18,6 +18,7 @@ from codegen.ops import Concat, Slice, View
 from codegen.target import target
 
 M4 = target("m4")
+PLAIN = target("m4", reference_kernels=True)
 
 
 @given(graph=networks())
@@ -66,7 +67,7 @@ def branches() -> Graph:
 
 def test_order_finishes_one_branch_before_it_starts_the_next() -> None:
     """The given order keeps both wide tensors alive; the chosen one does not."""
-    plan = compile_lowered(branches(), M4, name="m").plan
+    plan = compile_lowered(branches(), PLAIN, name="m").plan
 
     # One wide tensor at a time, beside x and what the first branch left.
     assert plan.arena_bytes == 64 * (16 + 4 + 2)
@@ -78,7 +79,7 @@ def test_views_cost_nothing() -> None:
     x = b.conv(b.inputs[0], 8, 1, 0)
     parts = [b.slice(x, 1, 0, 2), b.slice(x, 1, 2, 2)]
     y = b.concat(1, *(b.lut(part, seed) for seed, part in enumerate(parts)))
-    compiled = compile_lowered(b.graph(b.conv(b.view(y), 8, 1, 5)), M4, name="m")
+    compiled = compile_lowered(b.graph(b.conv(b.view(y), 8, 1, 5)), PLAIN, name="m")
 
     silent = [compiled.graph.nodes[i].op for i in compiled.plan.elided]
     assert {type(op) for op in silent} == {View, Slice, Concat}
@@ -92,7 +93,7 @@ def test_a_join_that_would_cost_memory_is_a_copy() -> None:
     large = b.conv(b.conv(early, 64, 1, 1), 64, 1, 2)
     late = b.conv(large, 4, 1, 3)
     graph = b.graph(b.conv(b.pool(b.concat(1, early, late)), 4, 1, 4))
-    compiled = compile_lowered(graph, M4, name="m")
+    compiled = compile_lowered(graph, PLAIN, name="m")
 
     assert not compiled.plan.elided
     assert compiled.plan.arena_bytes == 64 * (64 + 64 + 4)
