@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from codegen.errors import ModelError, Problem
 from codegen.ir import Graph
 from codegen.load.quantization import check_quantization
 from codegen.load.read import read_model
@@ -23,5 +24,8 @@ def load(path: str | Path) -> Graph:
     Raises ModelError (not a valid static ONNX model) or UnsupportedError (no kernel here), each
     with all the problems found.
     """
-    graph = translate(read_model(Path(path)), Path(path))
+    try:
+        graph = translate(read_model(Path(path)), Path(path))
+    except UnicodeDecodeError:
+        raise ModelError(Problem("a name in it is not valid UTF-8", Path(path).name)) from None
     return check_quantization(graph)

@@ -84,7 +84,7 @@ def _quant(
     elif op.type == "QLinearMatMul":
         axis = len(tensor.shape) - 1
     axis = axis + len(tensor.shape) if axis < 0 else axis
-    if axis >= len(tensor.shape) or tensor.shape[axis] != scales.size:
+    if not 0 <= axis < len(tensor.shape) or tensor.shape[axis] != scales.size:
         return Problem(
             f"it has {scales.size} scales for axis {axis} of the shape {list(tensor.shape)}", where
         )

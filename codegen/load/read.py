@@ -68,12 +68,18 @@ def opset_of(model: onnx.ModelProto, domain: str) -> int:
     return 0
 
 
+def type_name(number: int) -> str:
+    """ONNX's name of a data type, or its number where that means nothing."""
+    names: dict[int, str] = {v: k for k, v in onnx.TensorProto.DataType.items()}
+    return names.get(number, str(number))
+
+
 def decode(tensor: onnx.TensorProto, directory: Path) -> Array | Problem:
     """The value of `tensor`, or what is wrong with it; nothing is allocated before sizes agree."""
     where = f"tensor {tensor.name!r}"
     dtype = DTYPES.get(tensor.data_type)
     if dtype is None:
-        kind = onnx.TensorProto.DataType.Name(tensor.data_type)
+        kind = type_name(tensor.data_type)
         return Problem(f"constants of type {kind} are not supported", where)
     shape = tuple(tensor.dims)
     if any(d < 0 for d in shape):

@@ -13,7 +13,7 @@ from onnx import shape_inference
 
 from codegen.errors import ModelError, Problem, UnsupportedError
 from codegen.ir import ITEM_BYTES, Array, DType, Graph, Node, OnnxOp, Tensor
-from codegen.load.read import DTYPES, decode, opset_of
+from codegen.load.read import DTYPES, decode, opset_of, type_name
 from codegen.load.supported import MAX_TENSOR_BYTES, SUPPORTED
 
 _INLINE_BYTES = 1 << 12
@@ -261,7 +261,7 @@ def _tensors(
         if any(d < 0 for d in shape):
             problems.append(Problem("its shape depends on data", f"tensor {name!r}"))
         elif dtype is None:
-            kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+            kind = type_name(value.type.tensor_type.elem_type)
             problems.append(Problem(f"type {kind} is not supported", f"tensor {name!r}"))
         elif prod(shape) * ITEM_BYTES[dtype] > MAX_TENSOR_BYTES:
             problems.append(
