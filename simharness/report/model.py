@@ -102,7 +102,7 @@ class MemoryFit:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether the program fits the board; `enlarged`: it ran on larger memories than the board's."""
+    """Whether the program fits the board; `enlarged`: it ran on memories larger than those."""
 
     ok: bool
     memories: tuple[MemoryFit, ...]

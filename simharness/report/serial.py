@@ -70,7 +70,3 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_none(item) for item in value]
     return value
-
-
-if __name__ == "__main__":
-    print(schema_text(), end="")

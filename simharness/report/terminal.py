@@ -14,7 +14,7 @@ from rich.text import Text
 from simharness.report import figures
 from simharness.report.model import Layer, Report
 
-_PLAIN_WIDTH = 150
+_PLAIN_WIDTH = 10_000
 
 
 def render(report: Report, *, color: bool = False, width: int | None = None) -> str:
@@ -29,16 +29,14 @@ def render(report: Report, *, color: bool = False, width: int | None = None) -> 
         highlight=False,
         legacy_windows=False,
     )
-    good = "bold green" if report.ok else "bold red"
-    console.print(Text(figures.verdict(report), style=good))
+    good, bad = "green", "bold red"
     found = report.results
-    console.print(Text(figures.fit(found.fit), style="green" if found.fit.ok else "bold red"))
+    console.print(_cell(figures.verdict(report), f"bold {good}" if report.ok else bad))
+    console.print(_cell(figures.fit(found.fit), good if found.fit.ok else bad))
     if found.check:
-        console.print(
-            Text(figures.check(found.check), style="green" if found.check.ok else "bold red")
-        )
+        console.print(_cell(figures.check(found.check), good if found.check.ok else bad))
         if found.check.divergence:
-            console.print(Text(figures.divergence(found.check), style="bold red"))
+            console.print(_cell(figures.divergence(found.check), bad))
     console.print()
     console.print(_pairs(summary(report)))
     console.print()
@@ -110,7 +108,7 @@ def _pairs(rows: Iterable[tuple[str, str, str]]) -> Table:
     table.add_column(overflow="fold")
     table.add_column(style="dim", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(_cell, row))
     return table
 
 
@@ -118,6 +116,7 @@ LAYER_COLUMNS = (
     "#", "layer", "op", "shape", "MACs", "instructions", "cycles", "share", "out B", "flash B",
     "kernel",
 )  # fmt: skip
+_NAME_WIDTH = 32
 _LEFT = ("layer", "op", "shape", "kernel")
 
 
@@ -150,14 +149,14 @@ def _layers(layers: tuple[Layer, ...], *, color: bool) -> Table:
             column,
             justify="left" if column in _LEFT else "right",
             overflow="ellipsis" if column == "layer" else "fold",
-            max_width=32 if column == "layer" else None,
-            no_wrap=True,
+            max_width=_NAME_WIDTH if column == "layer" else None,
+            no_wrap=column not in ("shape", "kernel"),
         )
     for number, layer in enumerate(layers):
-        table.add_row(*(Text(_printable(cell)) for cell in layer_row(number, layer)))
+        table.add_row(*(_cell(cell) for cell in layer_row(number, layer)))
     return table
 
 
-def _printable(text: str) -> str:
+def _cell(text: str, style: str = "") -> Text:
     """Names come from files: control characters must not reach the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return Text("".join(c if c.isprintable() else "?" for c in text), style=style)

@@ -56,7 +56,7 @@ def test_what_is_not_known_is_absent() -> None:
 def test_the_published_schema_is_current() -> None:
     """`simharness/schema/report.schema.json` is what the dataclasses say.
 
-    To write it again: python -m simharness.report.serial > simharness/schema/report.schema.json
+    To write it again: python -m simharness.schema
     """
     assert SCHEMA_PATH.read_text(encoding="utf-8") == schema_text()
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The published schema of the report."""
