@@ -10,6 +10,7 @@ import numpy as np
 from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_array, c_float, c_struct
+from codegen.kernels.fixed_point import NOTHING_BUT_DOUBT, doubt, fraction_bits, half_ulp
 from codegen.kernels.reference import (
     Reference,
     constant_input,
@@ -72,29 +73,24 @@ def operands(node: Node, graph: Graph, ctype: str) -> tuple[tuple[Constant, ...]
     return tuple(constants), ", ".join(names)
 
 
-def _half_ulp(largest: float) -> float:
-    """The most that rounding a value of at most this magnitude to float32 changes it."""
-    return float(np.spacing(np.float32(largest))) / 2
+def _fixed_sum(a_ratio: float, b_ratio: float, fixed: float, origin: int) -> dict[str, int]:
+    """The int32 form of `nn_add`: see `fixed_point`.
 
-
-def _fixed_point(a_ratio: float, b_ratio: float, fixed: float, origin: int) -> dict[str, int]:
-    """The int32 form of the sum plus 1/2, and by how much it may be off.
-
-    What is off: the three constants by 1/2 each (times 128 for the factors), and the float form
-    that it stands for by one rounding per fused multiply-add. Absurd ratios leave only doubt.
+    What is off: the three constants by 1/2 unit each (times 128 for the factors), and the float
+    form that it stands for by one rounding per fused multiply-add.
     """
     inner = abs(fixed) + 256 * b_ratio
     largest = inner + 256 * a_ratio + origin + 1
-    if largest >= 2**29:
-        return {"a_factor": 0, "b_factor": 0, "offset": 0, "shift": 0, "doubt": 1}
-    shift = 29 - int(np.ceil(np.log2(largest)))
-    rounding = (_half_ulp(inner) + _half_ulp(largest)) * 2**shift
+    shift = fraction_bits(largest)
+    if shift is None:
+        return {"a_factor": 0, "b_factor": 0, **NOTHING_BUT_DOUBT}
+    unit = 2.0**shift
     return {
-        "a_factor": round(a_ratio * 2**shift),
-        "b_factor": round(b_ratio * 2**shift),
-        "offset": round((fixed + origin * (a_ratio + b_ratio - 1) + 0.5) * 2**shift),
+        "a_factor": round(a_ratio * unit),
+        "b_factor": round(b_ratio * unit),
+        "offset": round((fixed + origin * (a_ratio + b_ratio - 1) + 0.5) * unit),
         "shift": shift,
-        "doubt": int(np.ceil(128 / 2 + 128 / 2 + 1 / 2 + rounding)) + 1,
+        "doubt": doubt(128 / 2 + 128 / 2 + 1 / 2 + (half_ulp(inner) + half_ulp(largest)) * unit),
     }
 
 
@@ -109,7 +105,7 @@ def _add(op: BinaryS8) -> dict[str, int | float | str]:
     return {
         "a_ratio": float(a_ratio), "b_ratio": float(b_ratio), "fixed": fixed,
         "lo": op.lo, "hi": op.hi, "origin": origin,
-        **_fixed_point(float(a_ratio), float(b_ratio), fixed, origin),
+        **_fixed_sum(float(a_ratio), float(b_ratio), fixed, origin),
     }  # fmt: skip
 
 

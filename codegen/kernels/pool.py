@@ -8,6 +8,7 @@ import numpy as np
 from codegen.ir import Graph, Node
 from codegen.kernels.base import Call
 from codegen.kernels.c_text import c_float, c_struct, requant_text, window_text
+from codegen.kernels.fixed_point import NOTHING_BUT_DOUBT, doubt, fraction_bits, half_ulp
 from codegen.kernels.reference import Reference, file_origin, in_and_out, is_op, op_of
 from codegen.ops import AvgPoolF32, AvgPoolS8, MaxPool, Requant
 
@@ -20,6 +21,33 @@ def maxpool(node: Node, graph: Graph) -> Call:
     return Call((f"{kernel}.h",), (), body)
 
 
+def _fixed_mean(op: AvgPoolS8) -> dict[str, int]:
+    """The int32 form of `nn_mean` for a whole window: see `fixed_point`.
+
+    What is off: the factor by 1/2 unit times the largest sum, the offset by 1/2; and the float form
+    that it stands for by the rounding of each term and partial sum, two divisions and one addition.
+    """
+    count = op.window.kernel[0] * op.window.kernel[1]
+    ratio = op.in_scale / op.out_scale
+    largest_mean = 256 * ratio
+    largest = largest_mean + 256 + 1
+    shift = fraction_bits(largest)
+    if shift is None:
+        return {"factor": 0, **NOTHING_BUT_DOUBT}
+    unit = 2.0**shift
+    factor = round(ratio / count * unit)
+    if factor * 256 * count >= 2**31:
+        return {"factor": 0, **NOTHING_BUT_DOUBT}
+    terms = half_ulp(256 * op.in_scale) + half_ulp(256 * op.in_scale * count)
+    rounding = terms / op.out_scale + 4 * half_ulp(largest_mean) + half_ulp(largest)
+    return {
+        "factor": factor,
+        "offset": round((op.out_zp + 0.5) * unit) - factor * count * op.in_zp,
+        "shift": shift,
+        "doubt": doubt(256 * count / 2 + 1 / 2 + rounding * unit),
+    }
+
+
 def avgpool_s8(node: Node, graph: Graph) -> Call:
     op = op_of(node, AvgPoolS8)
     x, y = in_and_out(node, graph)
@@ -30,8 +58,8 @@ def avgpool_s8(node: Node, graph: Graph) -> Call:
             "in_scale": op.in_scale, "out_scale": op.out_scale,
             "in_zp": op.in_zp, "out_zp": op.out_zp,
             "lo": op.lo, "hi": op.hi, "pads_count": int(op.count_include_pad),
-            "early_zp": int(op.form == "window"),
-            "origin": file_origin(op.unsigned),
+            "early_zp": int(op.form == "window"), "origin": file_origin(op.unsigned),
+            **_fixed_mean(op),
         },
     )  # fmt: skip
     body = f"{window_text(op.window, x.shape, y.shape)}\n{mean}\nnn_avgpool_s8(&p, &q, x0, y0);"
