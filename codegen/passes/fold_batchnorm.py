@@ -11,6 +11,7 @@ import numpy.typing as npt
 from codegen.ir import Array, Graph, Node, OnnxOp
 from codegen.passes.attributes import integer, real
 from codegen.passes.edit import Edit
+from codegen.passes.quants import real_literal
 
 F64 = npt.NDArray[np.float64]
 
@@ -28,7 +29,7 @@ def fold_batchnorm(graph: Graph) -> Graph:
 
 
 def _lower(edit: Edit, node: Node, op: OnnxOp) -> None:
-    parameters = [edit.constant(name) for name in node.inputs[1:5]]
+    parameters = [real_literal(edit, name) for name in node.inputs[1:5]]
     if any(p is None for p in parameters) or integer(op, "training_mode", 0):
         edit.refuse(node, "its parameters are not constant", "export in inference mode")
         return
