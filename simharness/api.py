@@ -8,6 +8,7 @@ from pathlib import Path
 
 import simharness
 from codegen import Compiled
+from cycle_models.energy import Energy
 from cycle_models.timing import Timing
 from simharness import engines, execution, pipeline
 from simharness.engines.base import Trace
@@ -39,6 +40,7 @@ class _Outcome:
     trace: Trace | None = None
     check: Check | None = None
     timing: Timing | None = None
+    energy: Energy | None = None
 
 
 def run(
@@ -58,6 +60,7 @@ def run(
     seed: int = 0,
     emulate_anyway: bool = False,
     budget: int = BUDGET,
+    timing: execution.TimingMode = "auto",
     progress: Progress = pipeline.silent,
 ) -> Report:
     """Compile `model` (a path or `zoo:NAME`), run it on an emulated board, check and time it.
@@ -66,7 +69,8 @@ def run(
     `inputs` is an .npz with samples under the model's input names, of which the first `samples` are
     taken (all by default); without it `samples` random ones (4 by default) are drawn from `seed`. A
     network that does not fit is built and measured but runs only with `emulate_anyway`, on enlarged
-    memories. Outputs that differ from ONNX Runtime's are no error: `report.ok` is False then and
+    memories. `timing` "auto" simulates the board's flash and caches, "zero-wait" does without.
+    Outputs that differ from ONNX Runtime's are no error: `report.ok` is False then and
     `report.results.check.divergence` tells where.
     Raises UsageError, BuildError, ToolMissingError, FaultError.
     """
@@ -93,8 +97,11 @@ def run(
             progress("comparing")
             checked = suite.compare(trace.outputs, built.image, budget=budget)
             progress("timing")
-            timed = execution.time_trace(trace, image, machine, suite.inputs[0], budget=budget)
-            found = _Outcome(trace, checked, timed)
+            timed = execution.time_trace(
+                trace, image, machine, suite.inputs[0], budget=budget, mode=timing
+            )
+            used = execution.energy_of(timed, machine)
+            found = _Outcome(trace, checked, timed, used)
     options = Options(
         optimize, requant, planner, reference_kernels,
         found.check.samples if found.check else 0, seed, budget,
@@ -138,7 +145,7 @@ def _report(
 ) -> Report:
     """The report of these stages."""
     trace, timed, tools = found.trace, found.timing, built.image.toolchain
-    layers = assemble.layers(compiled, built.image, timed, {})
+    layers = assemble.layers(compiled, built.image, timed, found.energy)
     fit = assemble.fit(built.fit, enlarged=built.image.enlarged and trace is not None)
     cycles = timed.total.cycles if timed else None
     results = Results(
@@ -148,11 +155,13 @@ def _report(
         instructions=trace.instructions if trace else None,
         cycles=assemble.cycles(cycles) if cycles else None,
         time_ms=assemble.scaled(cycles, 1e3 / machine.clock_hz) if cycles else None,
+        energy_uj=assemble.scaled(found.energy.energy_uj, 1.0) if found.energy else None,
         macs=sum(layer.macs for layer in layers),
         removed=assemble.removed(compiled),
         memory=assemble.memory(compiled, built.image, trace.stack_bytes if trace else None),
         plan=assemble.plan(compiled),
         timing=assemble.timing(timed) if timed else None,
+        supply=assemble.supply(found.energy) if found.energy else None,
         layers=layers,
         sources=assemble.sources(trace),
     )

@@ -2,7 +2,7 @@
 """The command line: stdout is data, stderr is talk, the exit code is the verdict.
 
 0 fine; 1 a check or gate failed; 2 wrong usage or unsupported model; 3 a tool is missing; 4 the
-emulated program faulted. Nothing heavy is imported before a command needs it.
+emulated program faulted; 70 a defect of our own. Nothing heavy is imported before a command needs it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import simharness
 from simharness.commands import build, cache, doctor, listing, run
 from simharness.commands.talk import Talk
 from simharness.errors import SimharnessError
+
+INTERNAL = 70
+"""The exit code of a defect in simharness itself."""
 
 _EPILOG = """\
 examples:
@@ -55,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SimharnessError as error:
         talk.error(str(error))
         return error.exit_code
+    except (MemoryError, AssertionError, LookupError, TypeError, ValueError, ArithmeticError):
+        traceback.print_exc()
+        talk.error("this is a mistake in simharness, not in what you did; please report it")
+        return INTERNAL
     except BrokenPipeError:
         # The reader of our stdout went away; leave without a second complaint at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

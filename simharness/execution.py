@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from codegen import Compiled
 from cycle_models.core import load_core
+from cycle_models.energy import Energy, energy
 from cycle_models.memory import memory_system
 from cycle_models.timing import Timing, time_profiles
 from simharness import native, pipeline
@@ -13,6 +16,8 @@ from simharness.errors import ToolMissingError
 from simharness.image import Image
 from simharness.pipeline import Machine
 from simharness.toolchain import Built
+
+TimingMode = Literal["auto", "zero-wait"]
 
 
 def require(engine: Engine) -> None:
@@ -34,16 +39,24 @@ def image_for(
 
 
 def time_trace(
-    trace: Trace, image: Image, machine: Machine, values: tuple[bytes, ...], *, budget: int
+    trace: Trace,
+    image: Image,
+    machine: Machine,
+    values: tuple[bytes, ...],
+    *,
+    budget: int,
+    mode: TimingMode = "auto",
 ) -> Timing | None:
     """Cycles of what `trace` counted, None where it counted nothing.
 
-    Memories that are not zero-wait are simulated on a run of their own (of `values`), where the
-    chip has any and the native simulator can be built; `Timing.mode` tells.
+    Memories that are not zero-wait are simulated on a run of their own (of `values`), unless `mode`
+    is "zero-wait", where the chip has any and the native simulator can be built: see `Timing.mode`.
     """
     if not trace.profiles:
         return None
     core = load_core(machine.core)
+    if mode == "zero-wait":
+        return time_profiles(trace.profiles, image.code, core)
     system = memory_system(machine.chip, clock_hz=machine.clock_hz)
     simulated = system.config.region_count > 0 and not image.enlarged and native.load() is not None
     if not simulated or trace.engine.name != "unicorn":
@@ -52,3 +65,10 @@ def time_trace(
 
     stalls = memory_stalls(image, values, system, core, budget=budget)
     return time_profiles(trace.profiles, image.code, core, memory=stalls)
+
+
+def energy_of(timed: Timing | None, machine: Machine) -> Energy | None:
+    """The energy of what was timed; None where nothing was, or the board has no run current."""
+    if timed is None or "energy" not in machine.chip.table:
+        return None
+    return energy(timed, machine.chip, machine.clock_hz)

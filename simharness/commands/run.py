@@ -53,6 +53,10 @@ def add(commands: Commands) -> None:
         "--budget", type=positive, metavar="N",
         help="give up after so many instructions per inference (default: 20 billion)",
     )  # fmt: skip
+    group.add_argument(
+        "--timing", choices=("auto", "zero-wait"), default="auto",
+        help="simulate the board's flash and caches (auto), or take memories as zero-wait",
+    )  # fmt: skip
     output = parser.add_argument_group("output")
     output.add_argument("--format", choices=FORMATS, default="table", help="(default: table)")
     output.add_argument("-o", "--output", metavar="PATH", help="a file instead of stdout")
@@ -83,6 +87,7 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             seed=arguments.seed,
             emulate_anyway=arguments.emulate_anyway,
             budget=arguments.budget or api.BUDGET,
+            timing=arguments.timing,
             progress=progress,
         )
     deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)

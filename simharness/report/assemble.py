@@ -12,6 +12,7 @@ from codegen.emit.program import Layer as ProgramLayer
 from codegen.ir import Node
 from cycle_models import timing as model
 from cycle_models.core import Part
+from cycle_models.energy import Energy
 from simharness.engines.base import Trace
 from simharness.image import Image
 from simharness.macs import macs
@@ -26,6 +27,7 @@ from simharness.report.model import (
     Plan,
     Removed,
     Source,
+    Supply,
     Timing,
 )
 from simharness.toolchain import Fit as BuiltFit
@@ -104,15 +106,19 @@ def timing(found: model.Timing) -> Timing:
     )
 
 
+def supply(used: Energy) -> Supply:
+    """What the energy rests on."""
+    run = used.run
+    return Supply(scaled(used.power_mw, 1.0), run.supply_v, run.condition, run.source, run.status)
+
+
 def layers(
-    compiled: Compiled,
-    image: Image,
-    timed: model.Timing | None,
-    energy_uj: Mapping[str, Interval],
+    compiled: Compiled, image: Image, timed: model.Timing | None, used: Energy | None
 ) -> tuple[Layer, ...]:
     """One row per layer function in execution order, then "(run)" where something was counted.
 
-    `energy_uj` is by profile name, and empty where the board has no energy figures.
+    `used` is the energy of the whole run, None where the board has no figures; a layer's share of
+    it is its share of the time, interval end by interval end.
     """
     nodes = {node.name: node for node in compiled.graph.nodes}
     profiles = {p.name: p for p in timed.profiles} if timed else {}
@@ -123,10 +129,8 @@ def layers(
     ]
     if RUN_LAYER in profiles:
         rows.append(_run_layer(compiled, image))
-    total = timed.total.cycles.mid if timed else 0.0
-    return tuple(
-        _timed(row, profiles.get(row.symbol), total, energy_uj.get(row.symbol)) for row in rows
-    )
+    total = timed.total.cycles if timed else model.Interval(0.0, 0.0, 0.0)
+    return tuple(_timed(row, profiles.get(row.symbol), total, used) for row in rows)
 
 
 def sources(trace: Trace | None) -> Mapping[str, Source]:
@@ -183,15 +187,23 @@ def _run_layer(compiled: Compiled, image: Image) -> Layer:
 
 
 def _timed(
-    row: Layer, profile: model.ProfileTiming | None, total: float, energy_uj: Interval | None
+    row: Layer, profile: model.ProfileTiming | None, total: model.Interval, used: Energy | None
 ) -> Layer:
     if profile is None:
         return row
+    cost, energy_uj = profile.cycles, None
+    if used is not None and total.low > 0:
+        e = used.energy_uj
+        energy_uj = Interval(
+            significant(e.low * cost.low / total.low),
+            significant(e.mid * cost.mid / total.mid),
+            significant(e.high * cost.high / total.high),
+        )
     return replace(
         row,
         instructions=profile.instructions,
-        cycles=cycles(profile.cycles),
-        share=round(profile.cycles.mid / total, 4) if total else 0.0,
+        cycles=cycles(cost),
+        share=round(cost.mid / total.mid, 4) if total.mid else 0.0,
         energy_uj=energy_uj,
         parts=_whole(profile.breakdown),
         mix=dict(profile.mix),
@@ -213,5 +225,5 @@ def _whole(parts: Mapping[Part, float]) -> Mapping[str, int]:
 
 __all__ = [
     "RUN_LAYER", "cycles", "fit", "layers", "memory", "plan", "removed", "scaled", "significant",
-    "sources", "timing",
+    "sources", "supply", "timing",
 ]  # fmt: skip

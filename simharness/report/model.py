@@ -207,6 +207,19 @@ class Timing:
     assumed_share: Fraction
 
 
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What the energy rests on: the supply current at this clock with code running from `condition`
+    (flash or sram), where that figure comes from and how sure it is.
+    """
+
+    power_mw: Interval
+    supply_v: float
+    condition: str
+    source: str
+    status: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One layer function, or "(run)": the function that calls them and starts the model.
@@ -267,6 +280,7 @@ class Results:
     memory: Memory
     plan: Plan | None = None
     timing: Timing | None = None
+    supply: Supply | None = None
     layers: tuple[Layer, ...]
     sources: Mapping[str, Source]
 

@@ -58,7 +58,9 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
             (f"time at {clock}", f"{figures.interval(r.time_ms)} ms", kinds.get("time_ms", ""))
         )
     if r.energy_uj is not None:
-        rows.append(("energy", f"{figures.interval(r.energy_uj)} uJ", kinds.get("energy_uj", "")))
+        basis = f", current {r.supply.status}" if r.supply else ""
+        kind = kinds.get("energy_uj", "") + basis
+        rows.append(("energy", f"{figures.interval(r.energy_uj)} uJ", kind))
     if r.instructions is not None:
         rows.append(("instructions", figures.count(r.instructions), kinds.get("instructions", "")))
     macs = figures.count(r.macs)
