@@ -22,6 +22,7 @@ from codegen.ir import Graph
 from codegen.target import target
 
 M4 = target("m4")
+PLAIN = target("m4", reference_kernels=True)
 
 
 def network() -> Graph:
@@ -32,7 +33,7 @@ def network() -> Graph:
 
 @pytest.fixture(scope="module")
 def compiled() -> Compiled:
-    return compile_lowered(network(), M4, name="tiny")
+    return compile_lowered(network(), PLAIN, name="tiny")
 
 
 def inputs(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from codegen.kernels.base import Call, Overlap
 from codegen.planner.check import check
 from codegen.target import Target, target
 
-M4 = target("m4")
+M4 = target("m4", reference_kernels=True)
 
 
 def residual() -> Graph:
