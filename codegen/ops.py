@@ -164,12 +164,14 @@ class AvgPoolS8:
     """x[N,H,W,C] int8 -> int8. `form` says whose arithmetic it is: see `codegen.oracle`.
 
     "window": QLinearAveragePool; "global": QLinearGlobalAveragePool; "mean": float mean between DQ and Q.
+    "packed": such a mean over windows as wide as the image, whose elements lie side by side in the
+    file's layout: ONNX Runtime then sums in four lanes, and where they start depends on the channel.
     `unsigned` as in BinaryS8, for "window".
     """
 
     window: Window
     count_include_pad: bool
-    form: Literal["window", "global", "mean"]
+    form: Literal["window", "global", "mean", "packed"]
     in_scale: float
     in_zp: int
     out_scale: float

@@ -352,7 +352,9 @@ def avgpool_s8(draw: DrawFn, form: str) -> Case:
         window, (h, w, ho, wo) = draw(windows(pool=True))
     else:
         h, w, ho, wo = draw(st.integers(1, 9)), draw(st.integers(1, 9)), 1, 1
-        window = ops.Window((h, w))
+        if form == "packed":
+            ho = draw(st.sampled_from([1, 1, h]))
+        window = ops.Window((h // ho, w), (h // ho, 1))
     in_scale = draw(scales(-8.0, -2.0))
     factor = draw(st.sampled_from([1.0, 0.5, 0.37, 1.9]))
     out_scale = float(np.float32(in_scale * factor))
@@ -507,6 +509,7 @@ CASES: Mapping[str, SearchStrategy[Case]] = {
     "nn_maxpool_s8": maxpool("int8"),
     "nn_avgpool_s8": st.one_of(avgpool_s8("window"), avgpool_s8("mean")),
     "nn_global_avgpool_s8": avgpool_s8("global"),
+    "nn_packed_mean_s8": avgpool_s8("packed"),
     "nn_softmax_s8": softmax_s8(),
     "nn_quantize_f32_s8": quantize(),
     "nn_dequantize_s8_f32": dequantize(),

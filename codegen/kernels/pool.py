@@ -66,6 +66,22 @@ def avgpool_s8(node: Node, graph: Graph) -> Call:
     return Call(("nn_avgpool_s8.h",), (), body)
 
 
+def packed_mean_s8(node: Node, graph: Graph) -> Call:
+    op = op_of(node, AvgPoolS8)
+    x, y = in_and_out(node, graph)
+    mean = c_struct(
+        "nn_packed_mean",
+        "q",
+        {
+            "in_scale": op.in_scale, "out_scale": op.out_scale,
+            "in_zp": op.in_zp, "out_zp": op.out_zp, "lo": op.lo, "hi": op.hi,
+        },
+    )  # fmt: skip
+    sizes = f"{y.shape[0]}, {y.shape[1]}, {x.shape[1] // y.shape[1] * x.shape[2]}, {x.shape[3]}"
+    body = f"{mean}\nnn_packed_mean_s8({sizes}, &q, x0, y0);"
+    return Call(("nn_packed_mean_s8.h",), (), body)
+
+
 def global_avgpool_s8(node: Node, graph: Graph) -> Call:
     op = op_of(node, AvgPoolS8)
     x, _ = in_and_out(node, graph)
@@ -108,6 +124,11 @@ REFERENCES = (
         "nn_global_avgpool_s8",
         lambda node, graph: isinstance(node.op, AvgPoolS8) and node.op.form == "global",
         global_avgpool_s8,
+    ),
+    Reference(
+        "nn_packed_mean_s8",
+        lambda node, graph: isinstance(node.op, AvgPoolS8) and node.op.form == "packed",
+        packed_mean_s8,
     ),
     Reference("nn_avgpool_s8", is_op(AvgPoolS8), avgpool_s8),
     Reference("nn_avgpool_f32", is_op(AvgPoolF32), avgpool_f32),

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Pooling over H and W: MaxPool, QLinearAveragePool, QLinearGlobalAveragePool, means in float32."""
+"""Pooling over H and W: MaxPool, QLinearAveragePool, QLinearGlobalAveragePool, means in float32.
+
+A ReduceMean between DequantizeLinear and QuantizeLinear runs in float32, so that its order of
+additions shows where a mean falls between two integers. Two orders are known here, "mean" and
+"packed"; see `codegen.ops.AvgPoolS8`. ONNX Runtime has a third one, for reduced axes with kept ones
+of more than one element on either side: results then differ by at most 1, and seldom.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 
@@ -29,9 +36,11 @@ def avgpool_s8(op: AvgPoolS8, shape: Shape, x: Array) -> I8:
     if op.form == "global":
         return _global(op, x)
     real = mlas.dequantize(x, op.in_scale, op.in_zp)
-    total = np.zeros(shape, np.float32)
-    for seen in taps(padded(real, op.window, shape, 0.0), op.window, shape):
-        total = total + seen
+    seen = taps(padded(real, op.window, shape, 0.0), op.window, shape)
+    if op.form == "packed":
+        total = _packed_sums(np.stack([*seen]))
+    else:
+        total = reduce(np.add, seen, np.zeros(shape, np.float32))
     mean = total / _count(op, shape, x)
     if op.form == "window":
         offset = mlas.file_offset(op.unsigned)
@@ -39,6 +48,44 @@ def avgpool_s8(op: AvgPoolS8, shape: Shape, x: Array) -> I8:
             ratio = mean / np.float32(op.out_scale) + np.float32(op.out_zp + offset)
         return mlas.saturate(np.rint(ratio), -offset, op.lo, op.hi)
     return mlas.quantize(mean, op.out_scale, op.out_zp, op.lo, op.hi)
+
+
+def _packed_sums(elements: F32) -> F32:
+    """Sums over the first of [K,N,Ho,1,C] as Eigen adds K floats that lie side by side.
+
+    Sums start at 16-byte boundaries: what is before the first and behind the last is added last. In
+    between, two registers of four lanes take turns. Rows of K follow each other without gaps.
+    """
+    count, batch, height, _, channels = elements.shape
+    rows = elements.transpose(1, 4, 2, 3, 0).reshape(-1, count)
+    totals = np.empty(len(rows), np.float32)
+    heads = np.minimum(-count * np.arange(len(rows)) % 4, count)
+    for head in np.unique(heads):
+        chosen = heads == head
+        totals[chosen] = _lanes(rows[chosen], int(head))
+    return totals.reshape(batch, channels, height, 1).transpose(0, 2, 3, 1)
+
+
+def _lanes(rows: F32, head: int) -> F32:
+    """The sum of each row of [R,K], the first aligned element being `head`."""
+    packs = (rows.shape[1] - head) // 4
+    tail = head + 4 * packs
+    if not packs:
+        return _in_order(rows)
+    middle = rows[:, head:tail].reshape(len(rows), packs, 4)
+    pairs = packs // 2 * 2
+    lanes = _in_order(middle[:, :pairs:2].transpose(0, 2, 1))
+    lanes = lanes + _in_order(middle[:, 1:pairs:2].transpose(0, 2, 1))
+    if packs % 2:
+        lanes = lanes + middle[:, -1]
+    total = (lanes[:, 0] + lanes[:, 2]) + (lanes[:, 1] + lanes[:, 3])
+    rest = np.concatenate([total[:, None], rows[:, :head], rows[:, tail:]], axis=1)
+    return _in_order(rest)
+
+
+def _in_order(values: F32) -> F32:
+    """The sum over the last axis, one element after the other."""
+    return reduce(np.add, np.moveaxis(values, -1, 0), np.zeros(values.shape[:-1], np.float32))
 
 
 def _global(op: AvgPoolS8, x: Array) -> I8:

@@ -74,7 +74,9 @@ def _joined(node: Node, graph: Graph) -> tuple[str, ...]:
     """The activations whose channels this node maps one to one; empty when it does not."""
     x, y = node.inputs[0], node.outputs[0]
     same_width = graph.tensors[x].shape[-1] == graph.tensors[y].shape[-1]
-    if _is_depthwise(node, graph) or isinstance(node.op, MaxPool | AvgPoolS8 | LutS8):
+    if _is_depthwise(node, graph) or isinstance(node.op, MaxPool | LutS8):
+        return (x, y)
+    if isinstance(node.op, AvgPoolS8) and node.op.form != "packed":  # its sums count channels
         return (x, y)
     if isinstance(node.op, View) and same_width:
         return (x, y)
@@ -158,9 +160,7 @@ def _constants(node: Node, graph: Graph) -> tuple[Ints, Ints]:
     return w.reshape(len(w), -1, w.shape[-1]), b
 
 
-def _accumulator_range(
-    node: Node, graph: Graph, x_range: tuple[Ints, Ints]
-) -> tuple[Ints, Ints]:
+def _accumulator_range(node: Node, graph: Graph, x_range: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
     assert isinstance(node.op, ConvS8 | DenseS8)
     w, b = _constants(node, graph)
     zp = node.op.requant.in_zp
@@ -231,9 +231,7 @@ def _needed_channels(
     return needed
 
 
-def _need_all(
-    tensors: Iterable[str], classes: Mapping[str, str], needed: dict[str, Mask]
-) -> None:
+def _need_all(tensors: Iterable[str], classes: Mapping[str, str], needed: dict[str, Mask]) -> None:
     for t in tensors:
         if t in classes:
             needed[classes[t]][:] = True

@@ -166,8 +166,9 @@ def _mean(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> b
     mean = open_mean(edit, node, op, source)
     if mean is None:
         return False
+    packed = mean.trailing and not _feeds_window(edit, quantize.outputs[0])
     kind = AvgPoolS8(
-        window=mean.window, count_include_pad=False, form="mean",
+        window=mean.window, count_include_pad=False, form="packed" if packed else "mean",
         in_scale=of.scale, in_zp=of.zp, out_scale=to.scale, out_zp=to.zp,
     )  # fmt: skip
     result = edit.activation(f"{node.outputs[0]}.mean", mean.out_shape, "int8",
@@ -175,6 +176,30 @@ def _mean(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> b
     edit.emit(kind, [mean.source], [result], node, quantize)
     close_mean(edit, node, mean, result, quantize.outputs[0])
     return True
+
+
+def _feeds_window(edit: Edit, name: str) -> bool:
+    """Whether a tensor reaches a convolution or pooling as it is, element by element at most.
+
+    ONNX Runtime then keeps channels last from there up, and with them its means.
+    """
+    found = {name}
+    for node in edit.graph.nodes:
+        if found.isdisjoint(node.inputs):
+            continue
+        kind = node.op.type if isinstance(node.op, OnnxOp) else type(node.op).__name__
+        if kind in _WINDOWS:
+            return True
+        if kind in _ELEMENTWISE:
+            found.update(node.outputs)
+    return False
+
+
+_WINDOWS = ("Conv", "AveragePool", "GlobalAveragePool", "MaxPool")
+_ELEMENTWISE = (
+    "Add", "Sub", "Mul", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Relu", "Clip",
+    "LutS8", "Quantize", "Dequantize",
+)  # fmt: skip
 
 
 def _softmax(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:

@@ -18,13 +18,14 @@ class Mean:
     """A mean opened as pooling: `source` and the pooled `out_shape` are [N, H, W, C].
 
     `spatial` says that these are the tensor's own axes, channels last; else the result is in order
-    as it is.
+    as it is. `trailing` says that the reduced axes are the file's last ones.
     """
 
     source: str
     window: Window
     out_shape: tuple[int, int, int, int]
     spatial: bool
+    trailing: bool
 
 
 def open_mean(edit: Edit, node: Node, op: OnnxOp, name: str) -> Mean | None:
@@ -33,16 +34,17 @@ def open_mean(edit: Edit, node: Node, op: OnnxOp, name: str) -> Mean | None:
     axes = _axes(edit, node, op, len(shape))
     if axes is None:
         return None
+    trailing = all(a in axes for a in range(axes[0], len(shape)) if shape[a] > 1) if axes else False
     if len(shape) in (3, 4) and set(axes) <= {2, 3}:
         height, width = spatial(shape)
         over_h = height if len(shape) == 4 and 2 in axes else 1
         over_w = width if len(shape) - 1 in axes else 1
         out_shape = (shape[0], height // over_h, width // over_w, shape[1])
-        return Mean(to_nhwc(edit, node, name), Window((over_h, over_w)), out_shape, True)
-    return _open_any(edit, node, name, axes)
+        return Mean(to_nhwc(edit, node, name), Window((over_h, over_w)), out_shape, True, trailing)
+    return _open_any(edit, node, name, axes, trailing)
 
 
-def _open_any(edit: Edit, node: Node, name: str, axes: list[int]) -> Mean:
+def _open_any(edit: Edit, node: Node, name: str, axes: list[int], trailing: bool) -> Mean:
     """Any axes: a leading kept axis is the batch, all other kept ones become channels."""
     tensor = edit.tensor(name)
     kept = [a for a in range(len(tensor.shape)) if a not in axes]
@@ -60,7 +62,7 @@ def _open_any(edit: Edit, node: Node, name: str, axes: list[int]) -> Mean:
         f"{name}.nhwc", (batch, height, width, channels), tensor.dtype, tensor.quant
     )
     edit.emit(View(), [moved], [framed], node, name=f"{node.name}.nhwc")
-    return Mean(framed, Window((height, width)), (batch, 1, 1, channels), False)
+    return Mean(framed, Window((height, width)), (batch, 1, 1, channels), False, trailing)
 
 
 def _axes(edit: Edit, node: Node, op: OnnxOp, rank: int) -> list[int] | None:

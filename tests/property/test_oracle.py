@@ -180,6 +180,28 @@ def test_average_of_the_whole_image(seed: int, unsigned: bool, kind: str) -> Non
     np.testing.assert_array_equal(actual, expected)
 
 
+@given(seeds, st.sampled_from(["image", "rows", "leading"]))
+def test_mean_in_float(seed: int, axes: str) -> None:
+    """ReduceMean has no integer operator: the order of its float32 additions decides near ties."""
+    rng = np.random.default_rng(seed)
+    h, w, c = (int(v) for v in rng.integers(1, 12, 3))
+    batch = 1 if axes == "leading" else 3
+    x, y = quant(rng), quant(rng)
+    y = (x[0], y[1]) if rng.integers(0, 4) else y
+    image = rng.integers(-128, 128, (batch, h, w, c)).astype(np.int8)
+    if axes == "leading":
+        op = ops.AvgPoolS8(ops.Window((h, w)), False, "mean", *x, *y)
+        expected = runtime("ReduceMean", [image], [x, y], axes=[1, 2])
+        actual = evaluated(op, expected.shape, image)
+    else:
+        over = (1, w) if axes == "rows" else (h, w)
+        op = ops.AvgPoolS8(ops.Window(over), False, "packed", *x, *y)
+        reduced = [3] if axes == "rows" else [2, 3]
+        expected = runtime("ReduceMean", [channels_first(image)], [x, y], axes=reduced)
+        actual = channels_first(evaluated(op, (batch, h // over[0], 1, c), image))
+    np.testing.assert_array_equal(actual, expected)
+
+
 @given(seeds)
 def test_max_pool(seed: int) -> None:
     rng = np.random.default_rng(seed)
