@@ -151,6 +151,13 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
     return Plan(write, 2 * kernel_h * in_c * width, overlaps if batch == 1 else ())
 
 
+def _patch_order(rows: int, run: int) -> list[int]:
+    """The order of a window's inputs: whole words of each row, then what remains of the rows."""
+    whole = run & ~3
+    words = [r * run + i for r in range(rows) for i in range(whole)]
+    return words + [r * run + i for r in range(rows) for i in range(whole, run)]
+
+
 def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
     op = node.op
     w = _weights(node, graph)
@@ -160,7 +167,9 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
     out_c = y.shape[3]
     if op.groups != 1 or 2 * out_c + 1 > 4095:
         return None
-    made = stream(w.reshape(out_c, -1), _bias(node, graph), op.requant)
+    kernel_h, kernel_w = op.window.kernel
+    order = _patch_order(kernel_h, kernel_w * x.shape[3])
+    made = stream(w.reshape(out_c, -1)[:, order], _bias(node, graph), op.requant)
     if made is None or made.groups * 24 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_patches"
@@ -173,7 +182,7 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return _call(kernel, made, text)
 
-    return Plan(write, 28 * made.groups)
+    return Plan(write, 24 * made.groups + w[0].size)
 
 
 FAST = (

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
-from codegen.kernels import fast_conv, fast_depthwise
+from codegen.kernels import fast_add, fast_conv, fast_dense, fast_depthwise
 from codegen.kernels.base import Variant
 
-FAST_DSP: tuple[Variant, ...] = (*fast_depthwise.FAST, *fast_conv.FAST)
+FAST_DSP: tuple[Variant, ...] = (
+    *fast_depthwise.FAST,
+    *fast_dense.FAST,
+    *fast_conv.FAST,
+    *fast_add.FAST,
+)

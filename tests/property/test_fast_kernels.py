@@ -23,9 +23,12 @@ from strategies import (
     biases,
     calibrated,
     case,
+    clamps,
     int8_values,
     requants,
+    scales,
     weight_zero_points,
+    zero_points,
 )
 
 from codegen import ops, oracle
@@ -70,12 +73,41 @@ def convs(draw: DrawFn, depthwise: bool = False) -> Case:
     )
 
 
+@st.composite
+def dense(draw: DrawFn, deepest: int = 80) -> Case:
+    """One row; deep ones only where the variant for them is drawn for."""
+    k, n = draw(st.integers(max(1, deepest - 2000), deepest)), draw(st.integers(2, 13))
+    constants = {
+        "w": np.maximum(draw(int8_values((n, k))), -127),
+        "b": draw(biases(n, k)),
+    }
+    op = ops.DenseS8(draw(requants(n)))
+    return calibrated(draw, case(op, {"x": draw(int8_values((1, k)))}, constants, (1, n), "int8"))
+
+
+@st.composite
+def sums(draw: DrawFn) -> Case:
+    """Sums of arrays of one shape."""
+    count = draw(st.integers(1, 40))
+    lo, hi = draw(clamps())
+    op = ops.BinaryS8(
+        "add", draw(scales()), draw(zero_points()), draw(scales()), draw(zero_points()),
+        draw(scales()), draw(zero_points()), lo, hi,
+    )  # fmt: skip
+    values = {n: draw(int8_values((count,))) for n in "ab"}
+    return case(op, values, {}, (count,), "int8")
+
+
 DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_depthwise_s8_dsp3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
     "nn_conv2d_s8_dsp_points": st.one_of(convs(), CASES["nn_dense_s8"]),
     "nn_conv2d_s8_dsp_rows": convs(),
     "nn_conv2d_s8_dsp_patches": st.one_of(convs(), CASES["nn_conv2d_s8"]),
 }
+
+DRAWN["nn_dense_s8_dsp"] = dense()
+DRAWN["nn_dense_s8_dsp_long"] = dense(3000)
+DRAWN["nn_add_s8_dsp"] = sums()
 
 GOAL = target("m4", optimize="speed")
 

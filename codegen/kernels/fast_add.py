@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""int8 addition in integers, proven equal to the float form for every pair of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen import oracle
+from codegen.ir import Graph, Node, Tensor
+from codegen.kernels.base import Call, Overlap
+from codegen.kernels.fast import Plan, planned
+from codegen.ops import BinaryS8
+from codegen.target import Target
+
+_TRIES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class AddRecipe:
+    """`y = clamp((offset + (a_factor * a >> 8) + (b_factor * b >> 8)) >> shift, lo, hi)`."""
+
+    a_factor: int
+    b_factor: int
+    offset: int
+    shift: int
+
+
+def add_table(op: BinaryS8) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """What the operator gives for all pairs, shape (256, 256), a first."""
+    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128), indexing="ij")
+    tensors = {n: Tensor(n, (256, 256), "int8") for n in "aby"}
+    node = Node("add", op, ("a", "b"), ("y",))
+    graph = Graph("add", tensors, (node,), ("a", "b"), ("y",))
+    values = oracle.run(graph, {"a": a.astype(np.int8), "b": b.astype(np.int8)})
+    return values["y"].astype(np.int64)
+
+
+def _around(tries: int) -> Iterator[tuple[int, int]]:
+    """Small pairs of steps, nearest first."""
+    side = range(-9, 10)
+    pairs = sorted(((i, j) for i in side for j in side), key=lambda p: p[0] ** 2 + p[1] ** 2)
+    yield from pairs[:tries]
+
+
+def add_recipe(op: BinaryS8) -> AddRecipe | None:
+    """Factors and an offset that are right for all 65536 pairs, or None when no try finds any."""
+    a_ratio, b_ratio = op.a_scale / op.out_scale, op.b_scale / op.out_scale
+    largest = 128 * (a_ratio + b_ratio) + abs(op.a_zp) * a_ratio + abs(op.b_zp) * b_ratio + 130
+    shift = 30 - int(np.ceil(np.log2(largest)))
+    steepest = max(a_ratio, b_ratio)
+    shift = min(shift, 22 - int(np.ceil(np.log2(steepest))))
+    if not 8 <= shift <= 24:
+        return None
+    wanted = add_table(op)
+    value = np.arange(-128, 128, dtype=np.int64)
+    rising, falling = wanted > op.lo, wanted < op.hi
+    if not rising.any() or not falling.any():
+        return None
+    a_base, b_base = round(a_ratio * 2 ** (shift + 8)), round(b_ratio * 2 ** (shift + 8))
+    for a_step, b_step in _around(_TRIES):
+        a_factor, b_factor = a_base + a_step, b_base + b_step
+        total = ((a_factor * value) >> 8)[:, None] + ((b_factor * value) >> 8)
+        least = int(((wanted << shift) - total)[rising].max())
+        most = int((((wanted + 1) << shift) - 1 - total)[falling].min())
+        if least <= most:
+            offset = (least + most) // 2
+            sums = total + offset
+            fits = -(2**31) <= int(sums.min()) and int(sums.max()) < 2**31
+            inside = max(abs(a_factor), abs(b_factor), abs(offset) + abs(a_factor) // 2) < 2**31
+            same = np.clip(sums >> shift, op.lo, op.hi) == wanted
+            if fits and inside and same.all():
+                return AddRecipe(a_factor, b_factor, offset, shift)
+    return None
+
+
+def _plan(node: Node, graph: Graph, target: Target) -> Plan | None:
+    op = node.op
+    if not isinstance(op, BinaryS8) or op.kind != "add" or not target.dsp:
+        return None
+    a, b = (graph.tensors[name] for name in node.inputs)
+    y = graph.tensors[node.outputs[0]]
+    if a.shape != y.shape or b.shape != y.shape or a.data is not None or b.data is not None:
+        return None
+    recipe = add_recipe(op)
+    if recipe is None:
+        return None
+    kernel = "nn_add_s8_dsp"
+
+    def write() -> Call:
+        text = (
+            f"{kernel}({y.size_bytes}, {recipe.a_factor}, {recipe.b_factor}, {recipe.offset}, "
+            f"{recipe.shift}, {op.lo}, {op.hi}, x0, x1, y0);"
+        )
+        return Call((f"{kernel}.h",), (), text)
+
+    return Plan(write, 0, (Overlap(0, 0), Overlap(1, 0)))
+
+
+FAST = (planned("nn_add_s8_dsp", _plan),)

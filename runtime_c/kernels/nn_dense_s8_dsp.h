@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fully connected layer of one row on cores with the DSP extension and an FPU: four filters at a time
+ * over inputs spread in scratch, with packed weights as in nn_dot_s8_dsp.h. Long rows are taken in
+ * chunks, whose sums (over 256) add up in scratch: sums of products of 256 would overflow, and
+ * scratch stays small.
+ *
+ * Stream for one chunk, per four filters: four starts; for each group of four inputs four words of
+ * weights; multiplier and offset of each filter, or, where no exact multiplier exists: 0 and a hole,
+ * scales (float bits), biases. Stream for several chunks: for each chunk and four filters, the weights.
+ */
+#ifndef NN_DENSE_S8_DSP_H
+#define NN_DENSE_S8_DSP_H
+
+#include "nn_dsp.h"
+#include "nn_requant.h"
+
+#define NN_DENSE_PARAMETERS                                                                  \
+    const int32_t chunked, const int32_t groups, const int32_t head, const int32_t unroll,   \
+        const int32_t shift, const int32_t out_zp, const int32_t lo, const int32_t hi,       \
+        const int32_t floats
+#define NN_DENSE_ARGUMENTS groups, head, unroll, shift, out_zp, lo, hi, floats
+
+#if NN_DSP_BLOCKS
+
+#define NN_DENSE_GROUP              \
+    "ldm r0!, {r6, r7, r8, r9}\n"   \
+    "ldrd r11, r12, [r1], #8\n"     \
+    "smlad r2, r6, r11, r2\n"       \
+    "sxtb16 r6, r6\n"               \
+    "smlad r3, r7, r11, r3\n"       \
+    "sxtb16 r7, r7\n"               \
+    "smlad r4, r8, r11, r4\n"       \
+    "sxtb16 r8, r8\n"               \
+    "smlad r5, r9, r11, r5\n"       \
+    "sxtb16 r9, r9\n"               \
+    "smlad r2, r6, r12, r2\n"       \
+    "smlad r3, r7, r12, r3\n"       \
+    "smlad r4, r8, r12, r4\n"       \
+    "smlad r5, r9, r12, r5\n"
+
+#define NN_DENSE_STORE(acc)        \
+    ".if %c[lo] > -128\n"          \
+    "cmp " acc ", #%c[lo]\n"       \
+    "it lt\n"                      \
+    "movlt " acc ", #%c[lo]\n"     \
+    ".endif\n"                     \
+    ".if %c[hi] < 127\n"           \
+    "cmp " acc ", #%c[hi]\n"       \
+    "it gt\n"                      \
+    "movgt " acc ", #%c[hi]\n"     \
+    ".endif\n"                     \
+    "strb " acc ", [r12], #1\n"
+
+#define NN_DENSE_SCALE(acc, multiplier, offset)               \
+    "smmla " acc ", " acc ", " multiplier ", " offset "\n"    \
+    "ssat " acc ", #8, " acc ", asr #%c[shift]\n"             \
+    NN_DENSE_STORE(acc)
+
+#define NN_DENSE_FLOAT(acc, scale, bias)         \
+    "add " acc ", " bias ", " acc ", asr #8\n"   \
+    "vmov s6, " acc "\n"                         \
+    "vmov s7, " scale "\n"                       \
+    "vcvt.f32.s32 s6, s6\n"                      \
+    "vmul.f32 s6, s6, s7\n"                      \
+    "vcvtr.s32.f32 s6, s6\n"                     \
+    "vmov " acc ", s6\n"                         \
+    "add " acc ", " acc ", #%c[zp]\n"            \
+    "ssat " acc ", #8, " acc "\n"                \
+    NN_DENSE_STORE(acc)
+
+/* Filters from `stream` for outputs y[0] up to y_end, in fours; `y` points to int32_t sums when
+   chunked. Gives the end of the stream. s0..s2 hold x, y and y_end. */
+NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const uint32_t *x,
+                                                  void *y, const void *y_end, NN_DENSE_PARAMETERS)
+{
+    register const uint32_t *r_stream __asm__("r0") = stream;
+    register const uint32_t *r_x __asm__("r1") = x;
+    register void *r_y __asm__("r2") = y;
+    register const void *r_end __asm__("r3") = y_end;
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r11, lr}\n"
+        "vmov s0, r1\n"
+        "vmov s1, s2, r2, r3\n"
+        "movw lr, #(8 * %c[groups])\n"
+        "add lr, lr, r1\n"
+        "1:\n"
+        ".if %c[chunked]\n"
+        "movs r2, #0\n"
+        "movs r3, #0\n"
+        "movs r4, #0\n"
+        "movs r5, #0\n"
+        ".else\n"
+        "ldm r0!, {r2, r3, r4, r5}\n"
+        ".endif\n"
+        ".rept %c[head]\n"
+        NN_DENSE_GROUP
+        ".endr\n"
+        ".if %c[groups] > %c[head]\n"
+        "2:\n"
+        ".rept %c[unroll]\n"
+        NN_DENSE_GROUP
+        ".endr\n"
+        "cmp r1, lr\n"
+        "bne 2b\n"
+        ".endif\n"
+        "vmov r12, s1\n"
+        "vmov r1, s0\n"
+        ".if %c[chunked]\n"
+        "ldm r12, {r6, r7, r8, r9}\n"
+        "add r6, r6, r2, asr #8\n"
+        "add r7, r7, r3, asr #8\n"
+        "add r8, r8, r4, asr #8\n"
+        "add r9, r9, r5, asr #8\n"
+        "stm r12!, {r6, r7, r8, r9}\n"
+        ".else\n"
+        "ldm r0!, {r6, r7, r8, r9}\n"
+        ".if %c[floats]\n"
+        "cmp r6, #0\n"
+        "beq 4f\n"
+        ".endif\n"
+        NN_DENSE_SCALE("r2", "r6", "r7")
+        NN_DENSE_SCALE("r3", "r8", "r9")
+        "ldm r0!, {r6, r7, r8, r9}\n"
+        NN_DENSE_SCALE("r4", "r6", "r7")
+        NN_DENSE_SCALE("r5", "r8", "r9")
+        ".endif\n"
+        "3:\n"
+        "vmov r2, s2\n"
+        "vmov s1, r12\n"
+        "cmp r12, r2\n"
+        "bne 1b\n"
+        ".if %c[floats]\n"
+        "b 5f\n"
+        "4:\n"
+        "ldm r0!, {r6, r7, r10, r11}\n"
+        NN_DENSE_FLOAT("r2", "r8", "r10")
+        NN_DENSE_FLOAT("r3", "r9", "r11")
+        "ldm r0!, {r8, r9}\n"
+        NN_DENSE_FLOAT("r4", "r6", "r8")
+        NN_DENSE_FLOAT("r5", "r7", "r9")
+        "b 3b\n"
+        "5:\n"
+        ".endif\n"
+        "pop {r4-r11, lr}\n"
+        NN_LINES_256
+        : "+r"(r_stream), "+r"(r_x), "+r"(r_y), "+r"(r_end)
+        : [chunked] "i"(chunked), [groups] "i"(groups), [head] "i"(head), [unroll] "i"(unroll),
+          [shift] "i"(shift), [zp] "i"(out_zp), [lo] "i"(lo), [hi] "i"(hi), [floats] "i"(floats)
+        : "r12", "cc", "memory", "s0", "s1", "s2", "s6", "s7");
+    return r_stream;
+}
+
+#else
+
+NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const uint32_t *x,
+                                                  void *y, const void *y_end, NN_DENSE_PARAMETERS)
+{
+    int8_t *bytes = (int8_t *)y;
+    int32_t *sums = (int32_t *)y;
+    (void)head;
+    (void)unroll;
+    (void)floats;
+    while (chunked ? (const void *)sums != y_end : (const void *)bytes != y_end) {
+        const uint32_t *const weights = chunked ? stream : stream + 4;
+        const uint32_t *const end = weights + 4 * groups;
+        const int32_t is_float = chunked ? 0 : end[0] == 0u;
+        for (int32_t f = 0; f < 4; f++) {
+            int32_t sum = chunked ? 0 : (int32_t)stream[f];
+            for (int32_t g = 0; g < groups; g++) {
+                const uint32_t w = weights[4 * g + f];
+                sum = nn_smlad(w, x[2 * g], sum);
+                sum = nn_smlad(nn_sxtb16(w), x[2 * g + 1], sum);
+            }
+            if (chunked) {
+                *sums = nn_add_wrap(*sums, sum >> 8);
+                sums++;
+            } else if (is_float) {
+                const float scale = nn_f32_of_bits(end[2 + f]);
+                const int32_t acc = (sum >> 8) + (int32_t)end[6 + f];
+                const int32_t value =
+                    nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024) + out_zp;
+                *bytes++ = (int8_t)nn_clamp_s32(value, lo, hi);
+            } else {
+                const int32_t value =
+                    nn_smmla(sum, (int32_t)end[2 * f], (int32_t)end[2 * f + 1]);
+                *bytes++ = (int8_t)nn_clamp_s32(nn_ssat8_asr(value, shift), lo, hi);
+            }
+        }
+        stream = chunked ? end : end + (is_float ? 10 : 8);
+    }
+    return stream;
+}
+
+#endif
+
+/* Spread `count` inputs, filling up to a multiple of 4. */
+NN_INLINE void nn_spread_run(const int8_t *x, int32_t count, uint32_t *to)
+{
+    for (int32_t g = 0; g < count / 4; g++) {
+        nn_spread4(nn_load4(x), to);
+        x += 4;
+        to += 2;
+    }
+    if ((count & 3) != 0) {
+        uint32_t word = 0u;
+        for (int32_t i = 0; i < (count & 3); i++) {
+            word |= (uint32_t)(uint8_t)x[i] << (8 * i);
+        }
+        nn_spread4(word, to);
+    }
+}
+
+/* One chunk, at least four outputs; the last four filters may repeat some. Scratch: 2 bytes per input,
+   in fours. */
+NN_KERNEL void nn_dense_s8_dsp(int32_t depth, int32_t cols, int32_t head, int32_t unroll,
+                               int32_t shift, int32_t out_zp, int32_t lo, int32_t hi,
+                               int32_t floats, const int8_t *x, const uint32_t *stream, int8_t *y,
+                               uint8_t *scratch)
+{
+    const int32_t groups = (depth + 3) / 4;
+    uint32_t *const spread = (uint32_t *)(void *)scratch;
+    const int8_t *end = y + (cols & ~3);
+
+    nn_spread_run(x, depth, spread);
+    for (int32_t part = 0; part <= ((cols & 3) != 0); part++) {
+        stream = nn_dense_s8_dsp_filters(stream, spread, y, end, 0, NN_DENSE_ARGUMENTS);
+        y += cols - 4;
+        end = y + 4;
+    }
+}
+
+#endif
