@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
+import warnings
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -12,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-from hypothesis import assume, given, note, reject
+from hypothesis import assume, given, note, reject, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from codegen.ir import Graph
 from codegen.load import load
@@ -446,6 +449,40 @@ def test_int8_networks(model: tuple[bytes, tuple[int, ...]]) -> None:
 @given(models("uint8"))
 def test_uint8_networks(model: tuple[bytes, tuple[int, ...]]) -> None:
     np.testing.assert_array_equal(*both(*model))
+
+
+class Samples(CalibrationDataReader):  # type: ignore[misc]
+    """Four random inputs for quantize_static."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        rng = np.random.default_rng(3)
+        self.inputs = iter([{"x": rng.standard_normal(shape).astype(np.float32)} for _ in range(4)])
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self.inputs, None)
+
+
+@settings(max_examples=25)
+@given(models(""), st.booleans(), st.sampled_from(list(QuantType)[:2]), st.booleans())
+def test_networks_that_quantize_static_makes(
+    model: tuple[bytes, tuple[int, ...]], per_channel: bool, activation: QuantType, pairs: bool
+) -> None:
+    """Float networks through ONNX Runtime's own quantizer: the main road."""
+    content, shape = model
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "f.onnx", Path(folder) / "q.onnx"
+        source.write_bytes(content)
+        logging.disable(logging.WARNING)  # it advises at length
+        with warnings.catch_warnings(action="ignore"):
+            quantize_static(
+                source, target, Samples(shape), per_channel=per_channel,
+                activation_type=activation, weight_type=QuantType.QInt8,
+                extra_options={"AddQDQPairToWeight": pairs},
+            )  # fmt: skip
+        logging.disable(logging.NOTSET)
+        ours, theirs = both(target.read_bytes(), shape)
+    # The outputs are dequantized: a step is far larger than this.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 @given(means())

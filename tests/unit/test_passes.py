@@ -413,7 +413,7 @@ def test_a_mean_left_in_float_is_integer_pooling(tmp_path: Path, keepdims: int) 
     y = m.add("Reshape", y, m.const([1, 4], "int64"))
     m.quantize(y, 0.1, 3, out="y")
     op = only(checked(m, tmp_path, 1), AvgPoolS8).op
-    assert isinstance(op, AvgPoolS8) and op.form == "mean" and op.window.kernel == (3, 3)
+    assert isinstance(op, AvgPoolS8) and op.form == "packed" and op.window.kernel == (3, 3)
 
 
 @pytest.mark.parametrize("axes", [[1], [0, 2], [1, 3], [3], [1, 2, 3]])
@@ -504,6 +504,110 @@ def test_qlinear_matmul(tmp_path: Path, dtype: str) -> None:
     m.add("QLinearMatMul", "x", *first, q, m.const(0.02), m.const(3, "int8"),
           m.const(0.2), m.const(shift + 9, dtype), out="y")  # fmt: skip
     assert only(checked(m, tmp_path), DenseS8)
+
+
+# Attributes in all their values
+
+
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("size", [(5, 5), (6, 7)])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 0, 0, 1], [1, 1, 1, 1]])
+def test_pools_that_round_up(
+    tmp_path: Path, kind: str, size: tuple[int, int], pads: list[int]
+) -> None:
+    m = Model([1, 2, *size], opset=22)
+    m.add(kind, "x", kernel_shape=[2, 2], strides=[2, 2], pads=pads, ceil_mode=1, out="y")
+    checked(m, tmp_path)
+
+
+def test_a_dilated_max_pool(tmp_path: Path) -> None:
+    m = Model([1, 2, 7, 8])
+    m.add("MaxPool", "x", kernel_shape=[3, 2], dilations=[2, 3], out="y")
+    checked(m, tmp_path)
+
+
+@pytest.mark.parametrize("pool", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+def test_pools_that_pad_by_themselves(tmp_path: Path, pool: str, auto_pad: str) -> None:
+    m = Model([1, 2, 5, 8])
+    m.add(pool, "x", kernel_shape=[2, 3], strides=[2, 2], auto_pad=auto_pad, out="y")
+    checked(m, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "frame", ["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"]
+)
+@pytest.mark.parametrize("nearest", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+@pytest.mark.parametrize("out", [(7, 9), (3, 2), (10, 1), (5, 6)])
+def test_nearest_resize(tmp_path: Path, frame: str, nearest: str, out: tuple[int, int]) -> None:
+    m = Model([1, 2, 5, 6])
+    sizes = m.const([1, 2, *out], "int64")
+    m.add("Resize", "x", "", "", sizes, mode="nearest", nearest_mode=nearest,
+          coordinate_transformation_mode=frame, out="y")  # fmt: skip
+    checked(m, tmp_path)
+
+
+@pytest.mark.parametrize("scales", [(0.6, 1.5), (2.0, 0.5), (1.3, 3.0)])
+def test_resize_by_scales(tmp_path: Path, scales: tuple[float, float]) -> None:
+    m = Model([1, 2, 5, 6])
+    m.add("Resize", "x", "", m.const([1, 1, *scales]), mode="nearest", nearest_mode="floor",
+          coordinate_transformation_mode="asymmetric", out="y")  # fmt: skip
+    checked(m, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, -1, -3])
+def test_softmax_over_any_axis(tmp_path: Path, kind: str, axis: int) -> None:
+    m = Model([2, 3, 4, 5])
+    m.add(kind, "x", axis=axis, out="y")
+    checked(m, tmp_path)
+
+
+def test_integer_softmax_over_channels(tmp_path: Path) -> None:
+    m = Model([1, 3, 4, 5], "int8", "int8")
+    m.quantize(m.add("Softmax", m.dequantize("x", 0.05, 3), axis=1), 1 / 256, -128, out="y")
+    checked(m, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "axes", "steps"),
+    [([3, 1], [0, 4], [2, 3], [-1, 2]), ([-2], [2**40], [1], [1]), ([5], [-(2**40)], [3], [-2])],
+)
+def test_slices_of_every_kind(
+    tmp_path: Path, starts: list[int], ends: list[int], axes: list[int], steps: list[int]
+) -> None:
+    m = Model([1, 3, 4, 6])
+    m.add("Slice", "x", *(m.const(v, "int64") for v in (starts, ends, axes, steps)), out="y")
+    checked(m, tmp_path)
+
+
+def test_pads_for_some_axes(tmp_path: Path) -> None:
+    m = Model([1, 3, 4, 6], opset=18)
+    pads, axes = m.const([1, 0, 0, 2], "int64"), m.const([-1, 1], "int64")
+    m.add("Pad", "x", pads, m.const(1.5), axes, out="y")
+    checked(m, tmp_path)
+
+
+def test_split_into_equal_parts(tmp_path: Path) -> None:
+    m = Model([1, 6, 2, 2], opset=18)
+    parts = ["a", "b", "c"]
+    m.nodes.append(helper.make_node("Split", ["x"], parts, "split", axis=1, num_outputs=3))
+    m.add("Concat", "c", "a", "b", axis=1, out="y")
+    checked(m, tmp_path)
+
+
+def test_clip_of_bare_integers(tmp_path: Path) -> None:
+    m = Model([1, 60], "int8", "int8")
+    m.add("Clip", "x", m.const(-5, "int8"), m.const(77, "int8"), out="y")
+    assert kinds(checked(m, tmp_path)) == ["LutS8"]
+
+
+def test_weights_in_constant_nodes(tmp_path: Path) -> None:
+    m = Model([1, 4])
+    value = numpy_helper.from_array(RNG.standard_normal((4, 2)).astype(np.float32))
+    m.nodes.append(helper.make_node("Constant", [], ["w"], value=value))
+    m.add("MatMul", "x", "w", out="y")
+    assert kinds(checked(m, tmp_path)) == ["DenseF32"]
 
 
 # Refusals
