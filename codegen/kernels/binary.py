@@ -109,14 +109,59 @@ def _add(op: BinaryS8) -> dict[str, int | float | str]:
     }  # fmt: skip
 
 
+def _fixed_product(ratio: float, out_zp: int) -> dict[str, int]:
+    """The int32 form of `nn_mul`: see `fixed_point`.
+
+    What is off: the factor by 1/2 unit times the largest product, the offset by 1/2; and the float
+    form by the roundings of one product and one sum.
+    """
+    largest_product = 255 * 255 * ratio
+    largest = largest_product + 256 + 1
+    shift = fraction_bits(largest)
+    if shift is None:
+        return {"factor": 0, **NOTHING_BUT_DOUBT}
+    unit = 2.0**shift
+    rounding = half_ulp(largest_product) + half_ulp(largest)
+    return {
+        "factor": round(ratio * unit),
+        "offset": round((out_zp + 0.5) * unit),
+        "shift": shift,
+        "doubt": doubt(255 * 255 / 2 + 1 / 2 + rounding * unit),
+    }
+
+
 def _mul(op: BinaryS8) -> dict[str, int | float | str]:
     """The `nn_mul` of QLinearMul."""
-    ratio = np.float32(op.a_scale) * np.float32(op.b_scale) / np.float32(op.out_scale)
+    ratio = float(np.float32(op.a_scale) * np.float32(op.b_scale) / np.float32(op.out_scale))
     return {
-        "ratio": float(ratio), "origin": file_origin(op.unsigned),
-        "a_zp": op.a_zp, "b_zp": op.b_zp, "out_zp": op.out_zp,
-        "lo": op.lo, "hi": op.hi,
+        "ratio": ratio, "a_zp": op.a_zp, "b_zp": op.b_zp, "out_zp": op.out_zp,
+        "origin": file_origin(op.unsigned), "lo": op.lo, "hi": op.hi,
+        **_fixed_product(ratio, op.out_zp),
     }  # fmt: skip
+
+
+def _fixed_difference(op: BinaryS8) -> dict[str, int]:
+    """The int32 form of `nn_sub`: see `fixed_point`.
+
+    What is off: the factors by 1/2 unit times 255, the offset by 1/2; and the float form by the
+    roundings of two products, one difference, and one quotient.
+    """
+    a_ratio, b_ratio = op.a_scale / op.out_scale, op.b_scale / op.out_scale
+    difference = 256 * (a_ratio + b_ratio)
+    shift = fraction_bits(2 * difference + 256 + 1)
+    if shift is None:
+        return {"a_factor": 0, "b_factor": 0, **NOTHING_BUT_DOUBT}
+    unit = 2.0**shift
+    a_factor, b_factor = round(a_ratio * unit), round(b_ratio * unit)
+    terms = half_ulp(256 * op.a_scale) + half_ulp(256 * op.b_scale)
+    terms += half_ulp(256 * (op.a_scale + op.b_scale))
+    return {
+        "a_factor": a_factor,
+        "b_factor": b_factor,
+        "offset": round((op.out_zp + 0.5) * unit) - a_factor * op.a_zp + b_factor * op.b_zp,
+        "shift": shift,
+        "doubt": doubt(256 + 1 / 2 + (terms / op.out_scale + half_ulp(difference)) * unit),
+    }
 
 
 def _sub(op: BinaryS8) -> dict[str, int | float | str]:
@@ -124,6 +169,7 @@ def _sub(op: BinaryS8) -> dict[str, int | float | str]:
     return {
         "a_scale": op.a_scale, "b_scale": op.b_scale, "out_scale": op.out_scale,
         "a_zp": op.a_zp, "b_zp": op.b_zp, "out_zp": op.out_zp, "lo": op.lo, "hi": op.hi,
+        **_fixed_difference(op),
     }  # fmt: skip
 
 

@@ -38,8 +38,7 @@ NN_RARE int8_t nn_add_doubtful(int32_t a, int32_t b, const nn_add *q)
 NN_INLINE int8_t nn_add_value(int32_t a, int32_t b, const nn_add *q)
 {
     const int32_t sum = a * q->a_factor + b * q->b_factor + q->offset;
-    const uint32_t fraction = (1u << q->shift) - 1u;
-    if (((uint32_t)(sum + q->doubt) & fraction) <= 2u * (uint32_t)q->doubt) {
+    if (nn_is_doubtful(sum, q->shift, q->doubt)) {
         return nn_add_doubtful(a, b, q);
     }
     return (int8_t)nn_clamp_s32(sum >> q->shift, q->lo, q->hi);

@@ -65,7 +65,6 @@ NN_RARE int8_t nn_mean_doubtful(const nn_window *p, const nn_mean *q, const int8
 NN_INLINE int8_t nn_mean_value(const nn_window *p, const nn_mean *q, const int8_t *x, int32_t ih0,
                                int32_t iw0)
 {
-    const uint32_t fraction = (1u << q->shift) - 1u;
     int32_t sum = 0;
 
     if (ih0 < 0 || ih0 + (p->kernel_h - 1) * p->dilation_h >= p->in_h || iw0 < 0 ||
@@ -79,7 +78,7 @@ NN_INLINE int8_t nn_mean_value(const nn_window *p, const nn_mean *q, const int8_
         }
     }
     sum = sum * q->factor + q->offset;
-    if (((uint32_t)(sum + q->doubt) & fraction) <= 2u * (uint32_t)q->doubt) {
+    if (nn_is_doubtful(sum, q->shift, q->doubt)) {
         return nn_mean_doubtful(p, q, x, ih0, iw0);
     }
     return (int8_t)nn_clamp_s32(sum >> q->shift, q->lo, q->hi);

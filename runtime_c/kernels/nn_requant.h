@@ -128,6 +128,13 @@ NN_INLINE int32_t nn_rint_scaled(int32_t acc, float multiplier)
 
 #endif
 
+/* Whether a fixed-point number with `shift` bits of fraction lies within `doubt` of an integer: cores without
+   an FPU use such numbers in place of float32 sums, and ask float32 where rounding might differ. */
+NN_INLINE int nn_is_doubtful(int32_t value, int32_t shift, int32_t doubt)
+{
+    return ((uint32_t)(value + doubt) & ((1u << shift) - 1u)) <= 2u * (uint32_t)doubt;
+}
+
 NN_INLINE int8_t nn_requant_s8(int32_t acc, float multiplier, const nn_requant *q)
 {
     const int32_t rounded = nn_rint_scaled(acc, multiplier);
