@@ -73,7 +73,8 @@ def choose_order(graph: Graph, needs: Sequence[Need]) -> tuple[int, ...]:
                     following[mask] = extended
         best = sorted(following.items(), key=lambda item: _rank(item[1]))[:width]
         level = dict(best)
-    return _order(level[(1 << count) - 1])
+    found = level[(1 << count) - 1]
+    return _order(found) if found.peak_bytes < _as_given(work) else tuple(range(count))
 
 
 def reordered(graph: Graph, order: Sequence[int]) -> Graph:
@@ -85,6 +86,14 @@ def reordered(graph: Graph, order: Sequence[int]) -> Graph:
 
 def _rank(path: _Path) -> tuple[int, int]:
     return path.peak_bytes, path.live_bytes
+
+
+def _as_given(work: _Work) -> int:
+    """The peak of the given order."""
+    mask, path = 0, _Path(0, 0, ())
+    for index in range(len(work.tasks)):
+        mask, path = _run(work, mask, path, index)
+    return path.peak_bytes
 
 
 def _order(path: _Path) -> tuple[int, ...]:
