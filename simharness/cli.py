@@ -2,7 +2,7 @@
 """The command line: stdout is data, stderr is talk, the exit code is the verdict.
 
 0 fine; 1 a check or gate failed; 2 wrong usage or unsupported model; 3 a tool is missing; 4 the
-emulated program faulted; 70 a defect of our own. Nothing heavy is imported before a command needs it.
+emulated program faulted; 70 a defect of our own. What is heavy is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 
 import simharness
-from simharness.commands import build, cache, doctor, listing, run
+from simharness.commands import build, cache, compare, doctor, listing, run, show
 from simharness.commands.talk import Talk
 from simharness.errors import SimharnessError
 
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"simharness {simharness.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (run, build, listing, doctor, cache):
+    for module in (run, show, compare, build, listing, doctor, cache):
         module.add(commands)
     return top
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from simharness.commands.options import add_code_options, add_machine_options, positive
 from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
+from simharness.report.formats import FORMATS, view
 
 if TYPE_CHECKING:
     from simharness.report import Report
 
-FORMATS = ("table", "json")
 _STAGES = 6
 
 
@@ -57,11 +57,20 @@ def add(commands: Commands) -> None:
         "--timing", choices=("auto", "zero-wait"), default="auto",
         help="simulate the board's flash and caches (auto), or take memories as zero-wait",
     )  # fmt: skip
-    output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=FORMATS, default="table", help="(default: table)")
-    output.add_argument("-o", "--output", metavar="PATH", help="a file instead of stdout")
+    add_output_options(parser)
     add_talk_options(parser)
     parser.set_defaults(handler=handle)
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """--format and -o."""
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format", choices=("table", *FORMATS), default="table",
+        help="table (default); json, the one true form; md for people; csv, junit, benchmark "
+        "(github-action-benchmark), callgrind, speedscope, trace (Perfetto) for other tools",
+    )  # fmt: skip
+    output.add_argument("-o", "--output", metavar="PATH", help="a file instead of stdout")
 
 
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
@@ -96,11 +105,9 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
 
 
 def rendered(report: Report, style: str, output: str | None, talk: Talk) -> str:
-    """The report in a format of `FORMATS`."""
-    from simharness.report import to_json
-
-    if style == "json":
-        return to_json(report)
+    """The report as a table or in a format of `FORMATS`."""
+    if style != "table":
+        return view(report, style)
     from simharness.report import terminal
 
     if output in (None, "-") and talk.wants_color(sys.stdout):

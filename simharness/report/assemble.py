@@ -17,6 +17,7 @@ from simharness.engines.base import Trace
 from simharness.image import Image
 from simharness.macs import macs
 from simharness.report.model import (
+    RUN_LAYER,
     Cycles,
     Fit,
     Interval,
@@ -31,9 +32,6 @@ from simharness.report.model import (
     Timing,
 )
 from simharness.toolchain import Fit as BuiltFit
-
-RUN_LAYER = "(run)"
-"""The report's last layer: the function that calls the others, and what starts it."""
 
 _TEXT_SECTIONS = (".vectors", ".text", ".ARM.extab", ".ARM.exidx")
 
@@ -221,9 +219,3 @@ def _weights_by_layer(compiled: Compiled) -> Sequence[int]:
 
 def _whole(parts: Mapping[Part, float]) -> Mapping[str, int]:
     return {str(name): max(0, round(value)) for name, value in parts.items()}
-
-
-__all__ = [
-    "RUN_LAYER", "cycles", "fit", "layers", "memory", "plan", "removed", "scaled", "significant",
-    "sources", "supply", "timing",
-]  # fmt: skip

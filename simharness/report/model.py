@@ -15,6 +15,9 @@ from msgspec import Meta
 
 SCHEMA_VERSION = 1
 
+RUN_LAYER = "(run)"
+"""The report's last layer: the function that calls the others, and what starts it."""
+
 Source = Literal["counted", "modelled", "measured"]
 """Where a figure comes from: executed instructions, a model of the machine, a real board."""
 

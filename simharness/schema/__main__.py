@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m simharness.schema` writes the published schema again, from the report's dataclasses."""
+"""`python -m simharness.schema` writes the published schema again, from the dataclasses."""
 
 from __future__ import annotations
 
