@@ -4,7 +4,8 @@
 A ReduceMean between DequantizeLinear and QuantizeLinear runs in float32, so that its order of
 additions shows where a mean falls between two integers. Two orders are known here, "mean" and
 "packed"; see `codegen.ops.AvgPoolS8`. ONNX Runtime has a third one, for reduced axes with kept ones
-of more than one element on either side: results then differ by at most 1, and seldom.
+of more than one element on either side: results then differ by at most 1 (measured: 0.5 % of them
+where input and output have the same scale, which makes ties; 0.03 % elsewhere).
 """
 
 from __future__ import annotations
