@@ -26,7 +26,7 @@ from codegen.passes.fuse_activation import fuse_activation
 from codegen.passes.integer import lower_integer
 from codegen.passes.layout import choose_layout
 from codegen.passes.make_signed import make_signed
-from codegen.passes.merge_dense import merge_dense
+from codegen.passes.merge_bias import merge_bias
 from codegen.passes.move_quantize import move_quantize
 from codegen.passes.movement import lower_movement
 from codegen.passes.quantize import lower_quantize
@@ -40,7 +40,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     lower_movement,
     make_signed,
     lower_quantize,
-    merge_dense,
+    merge_bias,
     fold_batchnorm,
     move_quantize,
     lower_integer,

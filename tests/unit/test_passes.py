@@ -196,6 +196,15 @@ def test_batch_norm_does_not_fold_into_a_conv_with_another_reader(tmp_path: Path
     assert kinds(checked(m, tmp_path)).count("BinaryF32") == 3
 
 
+def test_a_sum_after_a_conv_is_its_bias(tmp_path: Path) -> None:
+    m = Model([1, 5, 5, 3])
+    x = m.add("Transpose", "x", perm=[0, 3, 1, 2])
+    y = m.add("Conv", x, m.const(RNG.standard_normal((4, 3, 1, 1))))
+    y = m.add("Relu", m.add("Add", m.const(RNG.standard_normal((1, 4, 1, 1))), y))
+    m.add("Transpose", y, perm=[0, 2, 3, 1], out="y")
+    assert kinds(checked(m, tmp_path)) == ["ConvF32"]
+
+
 # Padding
 
 
@@ -355,6 +364,16 @@ def test_requantizing_to_another_scale_is_a_table(tmp_path: Path) -> None:
 
 
 # Integers
+
+
+@pytest.mark.parametrize("layer", ["Conv", "Gemm"])
+def test_a_float_bias_is_rounded_to_the_accumulator(tmp_path: Path, layer: str) -> None:
+    conv = layer == "Conv"
+    m = Model([1, 9, 4, 4] if conv else [3, 9], "int8", "int8")
+    w = m.weights(8, 9, 1, 1) if conv else m.weights(9, 8)
+    bias = m.const(RNG.standard_normal(8))
+    m.quantize(m.add(layer, m.dequantize("x", 0.1, 3), w, bias), 0.2, -7, out="y")
+    assert only(checked(m, tmp_path), ConvS8 if conv else DenseS8)
 
 
 def test_uint8_is_flipped_at_the_borders_only(tmp_path: Path) -> None:
