@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The cheapest exact requantization of cores with the DSP extension: SMMLA, then SSAT with a shift.
 
-    int32_t v = offset[c] + (int32_t)(((int64_t)sum * multiplier[c]) >> 32);    /* SMMLA               */
-    q = clamp(v >> shift, lo, hi);                                              /* SSAT #8, ASR #shift */
+    int32_t v = offset[c] + (int32_t)(((int64_t)sum * multiplier[c]) >> 32);    /* SMMLA */
+    q = clamp(v >> shift, lo, hi);                                              /* SSAT  */
 
-`sum` is not the accumulator but what a kernel gets for nothing: `sum = step * dot + residue[c]`, where
-`dot` is over raw inputs, `acc = dot + bias[c]`, and `bias` also holds the zero point's share. A step
-of 256 is what makes 32 bits of the product enough. As the floor of a floor, the whole is
-`(acc * multiplier * step + K) >> (32 + shift)`, a monotone map, and proven like those of
-`codegen.requant`: equal to the float map at the ends of the reachable range, at each step, and just
-before it.
+`sum` is not the accumulator but what a kernel gets for nothing: `sum = start[c] + step * dot +
+residue[c]`, where `dot` is over raw inputs, `acc = dot + bias[c]`, and `bias` also holds the zero
+point's share. A step of 256 is what makes 32 bits of the product enough. As the floor of a floor,
+the whole is `(acc * multiplier * step + K) >> (32 + shift)`, a monotone map, and proven like those
+of `codegen.requant`: equal to the float map at the ends of the reachable range, at each step, and
+just before it. About one channel in fifty has no such map (its float map breaks ties both ways).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FAR = 2**62
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HighMultiply:
-    """`q = clamp((offset + (sum * multiplier >> 32)) >> shift, lo, hi)`, per channel; 0 if unproven.
+    """`q = clamp((offset + (sum * multiplier >> 32)) >> shift, lo, hi)`; 0 where unproven.
 
     `sum = step * dot + start + residue`: kernels begin their sums at `start`.
     """
@@ -100,7 +100,7 @@ def high_multiply(
         rows = np.arange(base.size)
         offset = offset[rows, best]
         fits &= np.abs(offset) < 2**30
-        tried = np.where(fits, (start[rows, best], factor, offset), 0)
+        tried: I64 = np.where(fits, (start[rows, best], factor, offset), 0)
         recipe = _recipe(requant, tried, shift, fits)
         fits &= _prove(recipe, requant, rising, step, moved)
         chosen = np.where(fits, tried, chosen)
@@ -120,7 +120,8 @@ def evaluate(recipe: HighMultiply, sums: I64) -> I64:
     column = (-1, *[1] * (sums.ndim - 1))
     high = (sums * recipe.multiplier.astype(np.int64).reshape(column)) >> 32
     value = (high + recipe.offset.astype(np.int64).reshape(column)) >> recipe.shift
-    return np.clip(value, recipe.lo, recipe.hi)
+    clamped: I64 = np.clip(value, recipe.lo, recipe.hi)
+    return clamped
 
 
 def _prove(recipe: HighMultiply, requant: Requant, rising: _Rising, step: int, moved: I64) -> Bools:

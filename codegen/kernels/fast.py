@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The form of fast variants: one function plans a layer, and everything else follows from its plan."""
+"""The form of fast variants: one function plans a layer, and all else follows from its plan."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Planned:
     plans: dict[tuple[int, Target], tuple[Node, Graph, Plan | None]]
 
     def plan(self, node: Node, graph: Graph, target: Target) -> Plan | None:
-        """The plan, made once per node: proofs take milliseconds. Nodes are kept, so ids are theirs."""
+        """The plan, made once per node, as proofs take milliseconds. Kept nodes keep their ids."""
         key = (id(node), target)
         known = self.plans.get(key)
         if known is None or known[0] is not node or known[1] is not graph:

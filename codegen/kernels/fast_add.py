@@ -68,7 +68,7 @@ def add_recipe(op: BinaryS8) -> AddRecipe | None:
         if least <= most:
             offset = (least + most) // 2
             sums = total + offset
-            fits = -(2**31) <= int(sums.min()) and int(sums.max()) < 2**31
+            fits = int(sums.min()) >= -(2**31) and int(sums.max()) < 2**31
             inside = max(abs(a_factor), abs(b_factor), abs(offset) + abs(a_factor) // 2) < 2**31
             same = np.clip(sums >> shift, op.lo, op.hi) == wanted
             if fits and inside and same.all():

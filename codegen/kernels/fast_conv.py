@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """int8 convolutions for cores with the DSP extension and an FPU: M4, M7, M33.
 
-Three ways to bring inputs to `nn_dot_s8_dsp.h`: pixels (1x1), rows of the window (channels in fours),
-patches (anything). They differ in the order of weights and in scratch.
+Three ways to bring inputs to `nn_dot_s8_dsp.h`: pixels (1x1), rows of the window (channels in
+fours), patches (anything). They differ in the order of weights and in scratch.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         text = (
             f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c}, "
             f"{kernel_h}, {kernel_w}, {stride_h}, {stride_w}, {window.pads[0]}, {window.pads[1]}, "
-            f"{op.requant.in_zp},\n    {_tail(made, op.requant, target)}, x0, @stream@, y0, scratch);"
+            f"{op.requant.in_zp},\n    {_tail(made, op.requant, target)},\n"
+            f"    x0, @stream@, y0, scratch);"
         )
         return _call(kernel, made, text)
 

@@ -31,7 +31,7 @@ def _unrolling(pairs: int, optimize: Optimize) -> tuple[int, int]:
 def _recipe(
     node: Node, graph: Graph, op: ConvS8
 ) -> tuple[HighMultiply, np.ndarray[tuple[int, ...], np.dtype[np.int64]], int, U32, U32] | None:
-    """Requantization, widened weights [Co,Kh,Kw], their shift; scales and biases of the float path."""
+    """Requantization, wide weights [Co,Kh,Kw], their shift; scales and biases for float."""
     w = constant_input(node, graph, 1)
     if w is None:
         return None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from codegen.kernels import fast_add, fast_conv, fast_dense, fast_depthwise
+from codegen.kernels import fast_add, fast_conv, fast_dense, fast_depthwise, fast_f32
 from codegen.kernels.base import Variant
 
 FAST_DSP: tuple[Variant, ...] = (
@@ -11,4 +11,5 @@ FAST_DSP: tuple[Variant, ...] = (
     *fast_dense.FAST,
     *fast_conv.FAST,
     *fast_add.FAST,
+    *fast_f32.FAST,
 )

@@ -76,15 +76,17 @@ NN_KERNEL void nn_conv2d_s8_dsp_patches(const nn_window *p, int32_t in_zp, int32
             for (int32_t c = 0; c < cols; c++) {
                 const int32_t ih = oh * p->stride_h - p->pad_top;
                 const int32_t iw = ow * p->stride_w - p->pad_left;
-                const int8_t *from = x + (ih * p->in_w + iw) * p->in_c;
-                int32_t row_step = p->in_w * p->in_c;
+                uint32_t *to = spread + 2 * c;
+                NN_OPAQUE(to);
                 if (!dense || ih < 0 || iw < 0 || ih + p->kernel_h > p->in_h ||
                     iw + p->kernel_w > p->in_w) {
                     nn_gather_border(p, in_zp, ih, iw, x, patch);
-                    from = patch;
-                    row_step = run;
+                    nn_spread_patch(p->kernel_h, run, run, 2 * cols, patch, to);
+                } else {
+                    const int8_t *from = x + (ih * p->in_w + iw) * p->in_c;
+                    NN_OPAQUE(from);
+                    nn_spread_patch(p->kernel_h, run, p->in_w * p->in_c, 2 * cols, from, to);
                 }
-                nn_spread_patch(p->kernel_h, run, row_step, 2 * cols, from, spread + 2 * c);
                 if (++ow == p->out_w) {
                     ow = 0;
                     oh++;

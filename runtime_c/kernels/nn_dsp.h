@@ -16,11 +16,12 @@
 #endif
 
 /* Blocks in assembly need constants that only inlining provides. */
-#if NN_ARM_DSP && NN_ARM_FPU && !defined(NN_EXTERN) && !defined(NN_SHARED) && defined(__OPTIMIZE__)
-#define NN_DSP_BLOCKS 1
+#if NN_ARM_FPU && !defined(NN_EXTERN) && !defined(NN_SHARED) && defined(__OPTIMIZE__)
+#define NN_FPU_BLOCKS 1
 #else
-#define NN_DSP_BLOCKS 0
+#define NN_FPU_BLOCKS 0
 #endif
+#define NN_DSP_BLOCKS (NN_FPU_BLOCKS && NN_ARM_DSP)
 
 /* Compilers take the size of inline assembly from its lines; empty ones stand for what .rept repeats. */
 #define NN_LINES_16 "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
@@ -28,6 +29,13 @@
     NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16  \
     NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16 NN_LINES_16  \
     NN_LINES_16 NN_LINES_16
+
+/* Keeps the compiler from looking into a pointer: one base register instead of many computed ones. */
+#if defined(__GNUC__)
+#define NN_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define NN_OPAQUE(pointer) (void)(pointer)
+#endif
 
 /* A word of four bytes from any address. */
 NN_INLINE uint32_t nn_load4(const int8_t *from)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every fast kernel gives the oracle's bits: as plain C under sanitizers, and specialised on cores.
 
-Layers are drawn from the references' cases, made denser where fast kernels live, and planned by each
-variant; a variant that never accepted anything would fail its test.
+Layers are drawn from the references' cases, made denser where fast kernels live, and planned by
+each variant; a variant that never accepted anything would fail its test.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from strategies import (
     calibrated,
     case,
     clamps,
+    float_values,
     int8_values,
+    real_clamps,
     requants,
     scales,
     weight_zero_points,
@@ -98,6 +100,24 @@ def sums(draw: DrawFn) -> Case:
     return case(op, values, {}, (count,), "int8")
 
 
+@st.composite
+def convs_f32(draw: DrawFn) -> Case:
+    """Square windows in float."""
+    kernel, stride = draw(st.sampled_from([1, 2, 3, 3, 5])), draw(st.sampled_from([1, 1, 2]))
+    h, w = draw(st.integers(kernel, 9)), draw(st.integers(kernel, 13))
+    pads = draw(st.tuples(*[st.integers(0, kernel // 2)] * 4))
+    out_h = (h + pads[0] + pads[2] - kernel) // stride + 1
+    out_w = (w + pads[1] + pads[3] - kernel) // stride + 1
+    in_c, out_c = draw(st.integers(1, 5)), draw(st.integers(4, 9))
+    op = ops.ConvF32(ops.Window((kernel, kernel), (stride, stride), pads), 1, *draw(real_clamps()))
+    constants = {
+        "w": draw(float_values((out_c, kernel, kernel, in_c), 1.0)),
+        "b": draw(float_values((out_c,))) if draw(st.booleans()) else None,
+    }
+    x = draw(float_values((draw(st.sampled_from([1, 1, 2])), h, w, in_c)))
+    return case(op, {"x": x}, constants, (x.shape[0], out_h, out_w, out_c), "float32")
+
+
 DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_depthwise_s8_dsp3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
     "nn_conv2d_s8_dsp_points": st.one_of(convs(), CASES["nn_dense_s8"]),
@@ -108,6 +128,9 @@ DRAWN: dict[str, SearchStrategy[Case]] = {
 DRAWN["nn_dense_s8_dsp"] = dense()
 DRAWN["nn_dense_s8_dsp_long"] = dense(3000)
 DRAWN["nn_add_s8_dsp"] = sums()
+
+DRAWN["nn_conv2d_f32_blocked"] = convs_f32()
+DRAWN["nn_dense_f32_blocked"] = CASES["nn_dense_f32"]
 
 GOAL = target("m4", optimize="speed")
 
