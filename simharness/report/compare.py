@@ -252,7 +252,7 @@ def _layers(base: Report, head: Report) -> tuple[LayerDelta, ...]:
 
 def _layer_delta(name: str, old: Layer | None, new: Layer | None) -> LayerDelta:
     def both(metric: str, unit: str, of: Callable[[Layer], float | None]) -> Delta:
-        base, head = old and of(old), new and of(new)
+        base, head = of(old) if old else None, of(new) if new else None
         return _delta(metric, unit, base, head, Tolerance(0.0, False))
 
     op = (new or old).op  # type: ignore[union-attr]  # at least one report has the layer
