@@ -8,7 +8,7 @@ caches stand in between, and what everything costs; wait states follow the clock
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ctypes import Structure, c_int32, c_int64, c_uint32, c_uint64
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ SOURCE = Path(__file__).parent / "native" / "memsim_unicorn.c"
 
 FINE = 16
 """The simulator's clock ticks per core cycle."""
+
+DATA_ADDRESSES = (0x0000_0000, 0xDFFF_FFFF)
+"""Where engines report data accesses: everywhere but in the core's own registers."""
 
 _NONE = 0xFFFFFFFF
 _REGIONS, _CACHES, _STORES = 16, 4, 8
@@ -42,15 +45,12 @@ class Spread:
 class MemorySystem:
     """The memories of a chip at a clock: what the simulator is configured with, and how sure it is.
 
-    `simulated` are the address ranges (origin, size) in which an access can cost more than zero
-    wait states; engines need to report data accesses only there. `wait_states` is None when the
-    chip has no table.
+    `wait_states` is None when the chip has no table.
     """
 
     chip: str
     clock_hz: int
     wait_states: int | None
-    simulated_data: tuple[tuple[int, int], ...]
     config: Config
     spread: Spread
 
@@ -76,6 +76,7 @@ class _Region(Structure):
     _fields_ = (
         *((n, c_uint32) for n in ("origin", "size", "store", "fetch_cache", "data_cache", "jump")),
         ("data", c_int32),
+        ("bus", c_uint32),
     )
 
 
@@ -86,10 +87,26 @@ class Config(Structure):
         ("region_count", c_uint32),
         ("cache_count", c_uint32),
         ("store_count", c_uint32),
+        ("bus_change", c_uint32),
         ("regions", _Region * _REGIONS),
         ("caches", _Cache * _CACHES),
         ("stores", _Store * _STORES),
     )
+
+
+class Cost(Structure):
+    """`ms_cost` of memsim.h."""
+
+    _fields_ = (("core", c_uint32), ("accesses", c_uint32), ("chained", c_uint32 * 4))
+
+    def fill(self, cycles: float, chained: Sequence[bool]) -> None:
+        """The zero-wait cycles of a block, and per data access whether it overlaps the last."""
+        self.core = round(FINE * cycles)
+        self.accesses = len(chained)
+        words = [0] * 4
+        for k, overlaps in enumerate(chained[:128]):
+            words[k // 32] |= overlaps << k % 32
+        self.chained = (c_uint32 * 4)(*words)
 
 
 class Totals(Structure):
@@ -144,7 +161,8 @@ def memory_system(
     for name, i in stores.items():
         config.stores[i] = _store(chip, name, states or 0, "prefetch" in disabled)
     config.cache_count, config.store_count = len(caches), len(stores)
-    data = []
+    buses = {"": 0}
+    config.bus_change = round(FINE * chip.table.get("bus_change", {}).get("cycles", 0))
     for name, table in chip.table.get("region", {}).items():
         region = config.regions[config.region_count]
         if "origin" in table:
@@ -159,14 +177,12 @@ def memory_system(
         jump = table.get("jump_cycles", 0) + table.get("jump_wait_states", 0) * (states or 0)
         region.jump = 0 if region.fetch_cache != _NONE else round(FINE * jump)
         region.data = round(FINE * table.get("data_cycles", 0))
+        region.bus = buses.setdefault(table.get("bus", ""), len(buses))
         config.region_count += 1
-        if region.store != _NONE or region.data:
-            data.append((region.origin, region.size))
     return MemorySystem(
         chip=chip.name,
         clock_hz=clock,
         wait_states=states,
-        simulated_data=tuple(data),
         config=config,
         spread=_spread(chip),
     )
@@ -271,8 +287,11 @@ class Simulator:
         if getattr(self, "_pointer", None):
             self._library.ms_free(self._pointer)
 
-    def block(self, pc: int, size: int, core_cycles: float, accesses: int = 0) -> None:
-        self._library.ms_block(self._pointer, pc, size, round(FINE * core_cycles), accesses)
+    def block(self, pc: int, size: int, core_cycles: float, chained: Sequence[bool] = ()) -> None:
+        """A block with so many zero-wait cycles; `chained` has one entry per data access."""
+        cost = Cost()
+        cost.fill(core_cycles, chained)
+        self._library.ms_block(self._pointer, pc, size, ctypes.byref(cost))
 
     def access(self, address: int, size: int, *, write: bool = False) -> None:
         self._library.ms_access(self._pointer, address, size, int(write))
@@ -296,7 +315,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.ms_reset.restype = None
     library.ms_bucket.argtypes = (ctypes.c_void_p, c_uint32)
     library.ms_bucket.restype = None
-    library.ms_block.argtypes = (ctypes.c_void_p, c_uint32, c_uint32, c_uint32, c_uint32)
+    library.ms_block.argtypes = (ctypes.c_void_p, c_uint32, c_uint32, ctypes.POINTER(Cost))
     library.ms_block.restype = None
     library.ms_access.argtypes = (ctypes.c_void_p, c_uint32, c_uint32, ctypes.c_int)
     library.ms_access.restype = None

@@ -111,8 +111,9 @@ def time_profiles(
     )
 
 
-def block_cost(code: CodeImage, core: Core) -> Callable[[int, int], tuple[float, int]]:
-    """A function that prices a block: zero-wait cycles with its usual exit, and data accesses.
+def block_cost(code: CodeImage, core: Core) -> Callable[[int, int], tuple[float, list[bool]]]:
+    """A function that prices a block: zero-wait cycles with its usual exit, and per data access
+    whether the core overlaps it with the one before.
 
     Without knowing where a run comes from and goes to, this is an estimate, good enough for the
     clock of a memory simulation and never added up into a result.
@@ -120,16 +121,31 @@ def block_cost(code: CodeImage, core: Core) -> Callable[[int, int], tuple[float,
     decoder = Decoder(code)
     pipeline = pipeline_of(core)
 
-    def cost(address: int, size: int) -> tuple[float, int]:
+    def cost(address: int, size: int) -> tuple[float, list[bool]]:
         block = decoder.block(address, size)
         bill = dict(pipeline.walk(block, pipeline.start())[0])
         for rule, times in pipeline.edge(block, True, None):
             bill[rule] = bill.get(rule, 0) + times
         cycles = sum(core.rules[rule].cycles * times for rule, times in bill.items())
-        accesses = sum(max(1, i.transfers) for i in block if i.kind in _MEMORY_KINDS)
-        return max(cycles, 0.0), accesses
+        return max(cycles, 0.0), _overlaps(block)
 
     return cost
+
+
+def _overlaps(block: Sequence[Instruction]) -> list[bool]:
+    """Per data access of a block: whether a pipeline overlaps it with the load right before."""
+    found: list[bool] = []
+    loaded: frozenset[str] | None = None
+    for i in block:
+        if i.kind in ("load", "store"):
+            found.append(loaded is not None and not i.address & loaded)
+            found += [False] * (i.transfers - 1)
+            loaded = i.writes if i.kind == "load" else None
+        else:
+            if i.kind in _MEMORY_KINDS:
+                found += [False] * max(1, i.transfers)
+            loaded = None
+    return found
 
 
 def pipeline_of(core: Core) -> _Pipeline:

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILLS = 2 };
+enum { FILLS = 2, READS = 32 };
 
 typedef struct {
   uint32_t tag;      // line address, MS_NONE when empty
@@ -21,6 +21,11 @@ typedef struct {
   line *lines;
 } cache;
 
+// A read under way from `start` until `end`.
+typedef struct {
+  uint64_t start, end;
+} span;
+
 // A line on its way: its first beat is there at `start`, the others follow in wrapping order.
 typedef struct {
   uint32_t line_address, line_bytes, offset;
@@ -29,7 +34,9 @@ typedef struct {
 
 typedef struct {
   ms_store_config config;
-  uint64_t busy;               // until when
+  uint64_t busy;               // until when, fetches that are still to come included
+  span reads[READS];           // the recent ones
+  uint32_t read_index;
   uint32_t prefetched;         // address of the sector that the prefetcher fetched, or MS_NONE
   uint64_t prefetched_ready;
   uint32_t next;               // address that would continue the last uncached read
@@ -41,8 +48,10 @@ struct ms_sim {
   ms_config config;
   cache caches[MS_CACHES];
   store stores[MS_STORES];
-  uint64_t now, block_core;
-  uint32_t block_accesses, block_done;
+  uint64_t now;
+  ms_cost block;               // what is known of the current block
+  uint32_t done;               // its data accesses so far
+  uint32_t bus;                // of the last data access
   uint32_t end;                // where straight-line code would go on
   uint32_t fetched;            // the sector in the core's fetch buffer
   uint32_t recent;             // region of the last block
@@ -118,12 +127,15 @@ void ms_reset(ms_sim *sim) {
   for (uint32_t i = 0; i < sim->config.store_count; i++) {
     store *s = &sim->stores[i];
     s->busy = s->prefetched_ready = 0;
+    memset(s->reads, 0, sizeof s->reads);
+    s->read_index = 0;
     s->prefetched = s->next = MS_NONE;
     for (uint32_t k = 0; k < FILLS; k++) s->fills[k] = (fill){MS_NONE, 1, 0, 0};
     s->fill_index = 0;
   }
-  sim->now = sim->block_core = 0;
-  sim->block_accesses = sim->block_done = 0;
+  sim->now = 0;
+  memset(&sim->block, 0, sizeof sim->block);
+  sim->done = sim->bus = 0;
   sim->end = sim->fetched = MS_NONE;
   sim->recent = 0;
   sim->bucket = 0;
@@ -134,7 +146,7 @@ void ms_bucket(ms_sim *sim, uint32_t bucket) {
   sim->bucket = bucket < sim->bucket_count ? bucket : 0;
 }
 
-uint64_t ms_now(const ms_sim *sim) { return sim->now + sim->block_core; }
+uint64_t ms_now(const ms_sim *sim) { return sim->now + sim->block.core; }
 
 const ms_totals *ms_result(const ms_sim *sim, uint32_t bucket) {
   return bucket < sim->bucket_count ? &sim->totals[bucket] : NULL;
@@ -226,20 +238,32 @@ static uint64_t wait_for_fill(const store *s, uint32_t address, uint64_t t) {
   return 0;
 }
 
-// Reads `bytes` (a sector or a line) at `t`, critical beat first; returns the stall.
-static uint64_t read_store(store *s, uint32_t address, uint32_t bytes, uint64_t t) {
+// When a data access that comes at `t` can start: after the read that is under way then. The
+// fetches of a block are simulated before its data accesses, so `busy` may lie ahead of `t`.
+static uint64_t start_of_data(const store *s, uint64_t t) {
+  for (uint32_t i = 0; i < READS; i++)
+    if (s->reads[i].start <= t && t < s->reads[i].end) return s->reads[i].end;
+  return t;
+}
+
+static void occupy(store *s, uint64_t start, uint64_t end) {
+  s->reads[s->read_index] = (span){start, end};
+  s->read_index = (s->read_index + 1) % READS;
+  if (end > s->busy) s->busy = end;
+}
+
+// Reads `bytes` (a sector or a line) from `start`, critical beat first; returns when that is there.
+static uint64_t read_store(store *s, uint32_t address, uint32_t bytes, uint64_t start) {
   const ms_store_config *k = &s->config;
-  const uint64_t start = s->busy > t ? s->busy : t;
   const uint32_t beats = bytes > k->beat_bytes ? bytes / k->beat_bytes : 1;
   const uint64_t first = start + k->first;
-  const uint64_t occupied = start + k->occupancy + (uint64_t)(beats - 1) * k->beat;
-  s->busy = occupied;
+  occupy(s, start, start + k->occupancy + (uint64_t)(beats - 1) * k->beat);
   if (beats > 1) {
     const uint32_t base = address & ~(bytes - 1);
     s->fills[s->fill_index] = (fill){base, bytes, (address - base) / k->beat_bytes, first};
     s->fill_index = (s->fill_index + 1) % FILLS;
   }
-  return first - t;
+  return first;
 }
 
 static void prefetch(ms_sim *sim, const ms_region_config *r, uint32_t address, uint64_t t) {
@@ -249,7 +273,7 @@ static void prefetch(ms_sim *sim, const ms_region_config *r, uint32_t address, u
   if (r->fetch_cache != MS_NONE && look_up(&sim->caches[r->fetch_cache], address)) return;
   const uint64_t start = s->busy > t ? s->busy : t;
   s->prefetched = address;
-  s->busy = start + s->config.occupancy;
+  occupy(s, start, start + s->config.occupancy);
   s->prefetched_ready = start + s->config.first;
 }
 
@@ -280,20 +304,20 @@ static uint64_t fetch_sector(ms_sim *sim, const ms_region_config *r, uint32_t ad
     if (c != NULL) (void)insert(c, address, &dirty);
   } else {
     totals->fetch_misses++;
-    stall = read_store(s, address, bytes, t);
+    stall = read_store(s, address, bytes, s->busy > t ? s->busy : t) - t;
     if (c != NULL) (void)insert(c, address, &dirty);
   }
   prefetch(sim, r, address + bytes, t + stall);
   return stall;
 }
 
-void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, uint32_t core, uint32_t accesses) {
+void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost) {
+  const uint32_t core = cost->core;
   const ms_region_config *r = region_at(sim, pc);
   const int jumped = pc != sim->end;
-  sim->now += sim->block_core;
-  sim->block_core = core;
-  sim->block_accesses = accesses;
-  sim->block_done = 0;
+  sim->now += sim->block.core;
+  sim->block = *cost;
+  sim->done = 0;
   sim->end = pc + size;
   sim->totals[sim->bucket].core += core;
   if (r == NULL) return;
@@ -323,11 +347,11 @@ static uint64_t read_uncached(store *s, uint32_t address, uint64_t t) {
   const uint32_t unit = address & ~(s->config.beat_bytes - 1);
   uint64_t stall;
   if (unit == s->next) {
-    const uint64_t wait = s->busy > t ? s->busy - t : 0;
-    stall = wait + s->config.sequential;
-    s->busy = t + stall;
+    const uint64_t start = start_of_data(s, t);
+    stall = start + s->config.sequential - t;
+    occupy(s, start, t + stall);
   } else {
-    stall = read_store(s, address, s->config.beat_bytes, t);
+    stall = read_store(s, address, s->config.beat_bytes, start_of_data(s, t)) - t;
   }
   s->next = unit + s->config.beat_bytes;
   return stall;
@@ -356,7 +380,7 @@ static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address,
     totals->write_misses++;
     return write_through(s, t);
   }
-  stall = read_store(s, address, c->config.sector_bytes, t);
+  stall = read_store(s, address, c->config.sector_bytes, start_of_data(s, t)) - t;
   found = insert(c, address, &dirty);
   if (dirty) s->busy += s->config.write;
   if (!write) {
@@ -372,7 +396,15 @@ void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
   ms_totals *totals = &sim->totals[sim->bucket];
   const ms_region_config *r = region_at(sim, address);
   if (size && (address & (size - 1)) && size <= 4) totals->unaligned++;
-  sim->block_done++;
+  const uint32_t k = sim->done++;
+  const uint32_t bus = r == NULL ? 0 : r->bus;
+  if (bus != sim->bus) {
+    sim->bus = bus;
+    if (k < 32 * MS_CHAINED && (sim->block.chained[k / 32] >> (k % 32) & 1u)) {
+      sim->now += sim->config.bus_change;
+      totals->data += sim->config.bus_change;
+    }
+  }
   if (r == NULL) return;
   if (r->data) {
     sim->now += (uint64_t)(int64_t)r->data;
@@ -380,9 +412,9 @@ void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
   }
   if (r->store == MS_NONE) return;
   store *s = &sim->stores[r->store];
-  const uint64_t share = sim->block_done > sim->block_accesses ? sim->block_accesses
-                                                               : sim->block_done;
-  const uint64_t t = sim->now + sim->block_core * share / (sim->block_accesses + 1u);
+  const uint32_t accesses = sim->block.accesses;
+  const uint64_t share = sim->done > accesses ? accesses : sim->done;
+  const uint64_t t = sim->now + sim->block.core * share / (accesses + 1u);
   uint64_t stall = 0;
   if (write) {
     totals->data_writes++;

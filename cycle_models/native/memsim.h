@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { MS_NONE = 0xFFFFFFFFu, MS_REGIONS = 16, MS_CACHES = 4, MS_STORES = 8, MS_VERSION = 1 };
+enum { MS_NONE = 0xFFFFFFFFu, MS_REGIONS = 16, MS_CACHES = 4, MS_STORES = 8, MS_CHAINED = 4, MS_VERSION = 2 };
 
 // A set-associative tag store; `sector` bytes are valid or not as one. One way per set is direct.
 typedef struct {
@@ -38,10 +38,12 @@ typedef struct {
   uint32_t fetch_cache, data_cache;  // MS_NONE: none
   uint32_t jump;                     // extra stall of a jump into code there
   int32_t data;                      // extra time of any data access there; may be negative
+  uint32_t bus;                      // accesses overlap only within one bus; 0 for the common one
 } ms_region_config;
 
 typedef struct {
   uint32_t region_count, cache_count, store_count;
+  uint32_t bus_change;               // stall of a load that would overlap the last, on another bus
   ms_region_config regions[MS_REGIONS];
   ms_cache_config caches[MS_CACHES];
   ms_store_config stores[MS_STORES];
@@ -62,9 +64,15 @@ ms_sim *ms_new(const ms_config *config, uint32_t bucket_count);  // NULL: bad co
 void ms_free(ms_sim *sim);
 void ms_reset(ms_sim *sim);  // cold caches, clock and totals at zero
 void ms_bucket(ms_sim *sim, uint32_t bucket);
-// A block of `size` bytes at `pc` begins; it takes `core` sixteenths of a cycle at zero wait states
-// and makes about `accesses` data accesses.
-void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, uint32_t core, uint32_t accesses);
+// What is known of a block beforehand: its time at zero wait states in 1/16 cycles, how many data
+// accesses it makes, and which of them (a bit each) the core overlaps with the access before.
+typedef struct {
+  uint32_t core, accesses;
+  uint32_t chained[MS_CHAINED];
+} ms_cost;
+
+// A block of `size` bytes at `pc` begins. `cost` must live until the next block.
+void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost);
 void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write);
 uint64_t ms_now(const ms_sim *sim);  // 1/16 cycles, up to the end of the current block
 const ms_totals *ms_result(const ms_sim *sim, uint32_t bucket);

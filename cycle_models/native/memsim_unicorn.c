@@ -8,14 +8,14 @@
 typedef void uc_engine;
 typedef int (*ms_reg_fn)(uc_engine *uc, int reg, void *value);
 typedef int (*ms_set_fn)(uc_engine *uc, int reg, const void *value);
-// Returns the zero-wait time in 1/16 cycles in the low, the number of data accesses in the high word.
-typedef uint64_t (*ms_cost_fn)(uint32_t pc, uint32_t size);
+typedef void (*ms_cost_fn)(uint32_t pc, uint32_t size, ms_cost *cost);
 
 enum { MS_CPSR = 3, MS_MEM_WRITE = 17 };  // UC_ARM_REG_CPSR, UC_MEM_WRITE
 #define MS_IT_BITS 0x0600FC00u
 
 typedef struct {
-  uint32_t pc, size, core, accesses;
+  uint32_t pc, size;
+  ms_cost cost;
 } ms_known;
 
 typedef struct {
@@ -30,15 +30,6 @@ typedef struct {
   uint32_t out_of_memory;
 } ms_feed;
 
-// Memory mapped as IO: accesses come here, the bytes stay in `host`.
-typedef struct {
-  ms_feed *feed;
-  uint8_t *host;
-  uint32_t origin;
-} ms_window;
-
-uint64_t ms_on_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
-void ms_on_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
 ms_feed *ms_feed_new(ms_sim *sim, const uint32_t *bucket, ms_cost_fn cost, ms_reg_fn reg_read,
                      ms_set_fn reg_write);
 void ms_feed_free(ms_feed *feed);
@@ -103,12 +94,13 @@ void ms_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
       }
       k = slot(f->known, f->room, pc, size);
     }
-    const uint64_t cost = f->cost(pc, size);
-    *k = (ms_known){pc, size, (uint32_t)cost, (uint32_t)(cost >> 32)};
+    f->cost(pc, size, &k->cost);
+    k->pc = pc;
+    k->size = size;
     f->count++;
   }
   if (f->bucket != NULL) ms_bucket(f->sim, *f->bucket);
-  ms_block(f->sim, pc, size, k->core, k->accesses);
+  ms_block(f->sim, pc, size, &k->cost);
 }
 
 // Unicorn restores the processor state for a memory hook and leaves stale IT bits behind; cleared
@@ -123,21 +115,4 @@ void ms_on_access(uc_engine *uc, int type, uint64_t address, int size, int64_t v
     (void)f->reg_write(uc, MS_CPSR, &cpsr);
   }
   if (f->running) ms_access(f->sim, (uint32_t)address, (uint32_t)size, type == MS_MEM_WRITE);
-}
-
-// Callbacks of uc_mmio_map: several times cheaper than memory hooks, and they leave IT bits alone.
-uint64_t ms_on_read(uc_engine *uc, uint64_t offset, unsigned size, void *user) {
-  const ms_window *w = user;
-  uint64_t value = 0;
-  (void)uc;
-  for (unsigned i = 0; i < size; i++) value |= (uint64_t)w->host[offset + i] << (8 * i);
-  if (w->feed->running) ms_access(w->feed->sim, w->origin + (uint32_t)offset, size, 0);
-  return value;
-}
-
-void ms_on_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user) {
-  const ms_window *w = user;
-  (void)uc;
-  for (unsigned i = 0; i < size; i++) w->host[offset + i] = (uint8_t)(value >> (8 * i));
-  if (w->feed->running) ms_access(w->feed->sim, w->origin + (uint32_t)offset, size, 1);
 }

@@ -26,7 +26,7 @@ from simharness.engines.unicorn_cpu import Cpu
 from simharness.errors import ToolMissingError
 from simharness.image import Image
 
-_Cost = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32)
+_Cost = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(memory.Cost))
 
 
 def memory_stalls(
@@ -64,7 +64,7 @@ class Feed:
         self._names = (RUN, *cpu.image.layers)
         self._sim = self._library.ms_new(ctypes.byref(system.config), len(self._names))
         cost = block_cost(cpu.image.code, core)
-        self._cost = _Cost(lambda pc, size: _packed(*cost(pc, size)))
+        self._cost = _Cost(lambda pc, size, into: into.contents.fill(*cost(pc, size)))
         self._feed = self._library.ms_feed_new(
             self._sim, cpu.counter.bucket_address, self._cost,
             ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p),
@@ -73,9 +73,8 @@ class Feed:
         if not self._sim or not self._feed:
             raise MemoryError("no memory for the memory simulator")
         self._hook(cpu, UC_HOOK_BLOCK, self._library.ms_on_block, 1, 0)
-        for origin, size in system.simulated_data:
-            kinds = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
-            self._hook(cpu, kinds, self._library.ms_on_access, origin, origin + size - 1)
+        kinds = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
+        self._hook(cpu, kinds, self._library.ms_on_access, *memory.DATA_ADDRESSES)
 
     def __del__(self) -> None:
         if getattr(self, "_feed", None):
@@ -104,10 +103,6 @@ class Feed:
             name: stalls_of(self._system, self._library.ms_result(self._sim, bucket).contents)
             for bucket, name in enumerate(self._names)
         }
-
-
-def _packed(cycles: float, accesses: int) -> int:
-    return round(memory.FINE * cycles) | accesses << 32
 
 
 @cache

@@ -77,7 +77,7 @@ def test_m4_art_fit(library: ctypes.CDLL) -> None:
 
 def test_rp2040_xip_cold_word(library: ctypes.CDLL) -> None:
     simulator = Simulator(library, memory_system(load_chip("RP2040")))
-    simulator.block(0x2000_0000, 2, 2, accesses=1)
+    simulator.block(0x2000_0000, 2, 2, chained=[False])
     before = simulator.now()
     simulator.access(0x1000_0000, 4)
     assert 40 <= simulator.now() - before <= 52
@@ -89,14 +89,14 @@ def test_rp2040_xip_cold_word(library: ctypes.CDLL) -> None:
 def test_m0p_ldr_sio(library: ctypes.CDLL) -> None:
     """A load from the single-cycle IO block takes one cycle less than the core's two."""
     simulator = Simulator(library, memory_system(load_chip("RP2040")))
-    simulator.block(0x2000_0000, 4, 3, accesses=1)  # LDR; NOP
+    simulator.block(0x2000_0000, 4, 3, chained=[False])  # LDR; NOP
     simulator.access(0xD000_0000, 4)
     assert simulator.now() == 2
 
 
 def test_m7_unaligned_loads_are_counted(library: ctypes.CDLL) -> None:
     simulator = Simulator(library, memory_system(load_chip("STM32F746")))
-    simulator.block(0, 4, 1, accesses=2)
+    simulator.block(0, 4, 1, chained=[False, False])
     simulator.access(0x2000_0001, 4)
     simulator.access(0x2000_0004, 4)
     assert simulator.totals().unaligned == 1
