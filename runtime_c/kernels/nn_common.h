@@ -34,6 +34,14 @@
 /* Helpers inside kernels are always inlined. */
 #define NN_INLINE static inline __attribute__((always_inline))
 
+/* Inner loops that several kernels share: inlined like helpers, but functions of their own where code must
+   be small, with registers of their own. */
+#if defined(NN_SHARED)
+#define NN_PART static __attribute__((noinline, unused))
+#else
+#define NN_PART NN_INLINE
+#endif
+
 /* Paths that almost never run stay out of line. */
 #define NN_RARE static __attribute__((noinline, unused))
 

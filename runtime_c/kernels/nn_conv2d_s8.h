@@ -2,16 +2,17 @@
  *
  * Convolution, plain C: any kernel, stride, padding, dilation and groups.
  * x[N,H,W,Ci], w[Co,Kh,Kw,Ci/groups], y[N,Ho,Wo,Co]; bias[Co] and w_zp[Co] may be NULL.
+ * y may overlap x where no pixel is written over a window that is still read.
  */
 #ifndef NN_CONV2D_S8_H
 #define NN_CONV2D_S8_H
 
 #include "nn_requant.h"
 
-NN_KERNEL void nn_conv2d_s8(const nn_window *p, const nn_requant *q, const int8_t *restrict x,
+NN_KERNEL void nn_conv2d_s8(const nn_window *p, const nn_requant *q, const int8_t *x,
                             const int8_t *restrict w, const int32_t *restrict bias,
                             const int32_t *restrict w_zp, const float *restrict multiplier,
-                            int8_t *restrict y)
+                            int8_t *y)
 {
     const int32_t group_in = p->in_c / p->groups;
     const int32_t group_out = p->out_c / p->groups;
@@ -38,9 +39,7 @@ NN_KERNEL void nn_conv2d_s8(const nn_window *p, const nn_requant *q, const int8_
                             if (iw < 0 || iw >= p->in_w) {
                                 continue;
                             }
-                            for (int32_t ic = 0; ic < group_in; ic++) {
-                                acc = nn_add_wrap(acc, (pixel[ic] - in_zp) * (tap[ic] - zp));
-                            }
+                            acc = nn_inner_s8(acc, group_in, pixel, in_zp, tap, zp);
                         }
                     }
                     *y++ = nn_requant_s8(acc, multiplier[oc * q->per_channel], q);

@@ -18,10 +18,8 @@ NN_KERNEL void nn_dense_s8(int32_t rows, int32_t depth, int32_t cols, const nn_r
         const int8_t *tap = w;
         for (int32_t n = 0; n < cols; n++, tap += depth) {
             const int32_t zp = w_zp != NULL ? w_zp[n] : 0;
-            int32_t acc = bias != NULL ? bias[n] : 0;
-            for (int32_t k = 0; k < depth; k++) {
-                acc = nn_add_wrap(acc, (x[k] - in_zp) * (tap[k] - zp));
-            }
+            const int32_t start = bias != NULL ? bias[n] : 0;
+            const int32_t acc = nn_inner_s8(start, depth, x, in_zp, tap, zp);
             *y++ = nn_requant_s8(acc, multiplier[n * q->per_channel], q);
         }
     }

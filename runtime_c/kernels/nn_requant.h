@@ -128,6 +128,16 @@ NN_INLINE int32_t nn_rint_scaled(int32_t acc, float multiplier)
 
 #endif
 
+/* acc + sum((x[k] - x_zp) * (w[k] - w_zp)), modulo 2^32. */
+NN_PART int32_t nn_inner_s8(int32_t acc, int32_t depth, const int8_t *x, int32_t x_zp,
+                            const int8_t *w, int32_t w_zp)
+{
+    for (int32_t k = 0; k < depth; k++) {
+        acc = nn_add_wrap(acc, (x[k] - x_zp) * (w[k] - w_zp));
+    }
+    return acc;
+}
+
 /* Whether a fixed-point number with `shift` bits of fraction lies within `doubt` of an integer: cores without
    an FPU use such numbers in place of float32 sums, and ask float32 where rounding might differ. */
 NN_INLINE int nn_is_doubtful(int32_t value, int32_t shift, int32_t doubt)

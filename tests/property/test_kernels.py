@@ -182,10 +182,10 @@ def test_emitted_layers_on_a_core(core: CoreName, toolchain: str) -> None:
 
 BROKEN = {
     "nn_conv2d_s8": (
-        ("ic < group_in;", "ic < group_in - (group_in > 4);"),
+        ("acc, group_in, pixel", "acc, group_in - (group_in > 4), pixel"),
         ("if (iw < 0 || iw >= p->in_w) {", "if (iw < -1 || iw >= p->in_w) {"),
         ("kw * p->dilation_w", "kw"),
-        ("(tap[ic] - zp)", "tap[ic]"),
+        ("tap, zp);", "tap, 0);"),
         ("multiplier[oc * q->per_channel]", "multiplier[0]"),
         ("x += p->in_h * p->in_w * p->in_c;", ""),
     ),
@@ -196,8 +196,8 @@ BROKEN = {
         ("bias != NULL ? bias[oc] : 0", "bias != NULL ? bias[0] : 0"),
     ),
     "nn_dense_s8": (
-        ("(x[k] - in_zp)", "x[k]"),
-        ("k < depth", "k < depth - (depth > 64)"),
+        ("x, in_zp, tap", "x, 0, tap"),
+        ("start, depth,", "start, depth - (depth > 64),"),
     ),
     "nn_matmul_s8": (("- b_zp", ""), ("b += depth * cols", "b += 0")),
     "nn_add_s8": (
