@@ -19,6 +19,7 @@ TOOLS = {
     "renode": ("renode", "install a release of Renode 1.15 or newer, or set SIMHARNESS_RENODE"),
     "cc": ("cc", "apt-get install gcc"),
     "clang": ("clang", "apt-get install clang"),
+    "chromium": ("chromium", "apt-get install chromium"),
 }
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -53,6 +53,7 @@ def layer(name: str, op: str, cycles: int, *, macs: int = 0, share: float = 0.0)
         scratch_bytes=16 if macs else 0,
         text_bytes=120,
         weights_bytes=macs // 64,
+        energy_uj=Interval(cycles / 2500, cycles / 2000, cycles / 1600),
         parts={"issue": cycles * 8 // 10, "load_use": cycles - cycles * 8 // 10},
         mix={"alu": cycles * 5 // 10, "load": cycles * 4 // 10},
     )

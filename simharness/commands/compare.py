@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
         "--anyway", action="store_true", help="compare different networks or machines, too"
     )
     parser.add_argument("--no-layers", action="store_true", help="without the layers that moved")
-    parser.add_argument("--format", choices=("table", "md", "json"), default="table")
+    parser.add_argument("--format", choices=("table", "md", "html", "json"), default="table")
     parser.add_argument("-o", "--output", metavar="PATH", help="a file instead of stdout")
     add_talk_options(parser)
     parser.set_defaults(handler=handle)
@@ -54,6 +54,10 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     found = compare(base, head, gates, anyway=arguments.anyway)
     if arguments.format == "json":
         text = json.dumps(to_plain(found), indent=2, ensure_ascii=False) + "\n"
+    elif arguments.format == "html":
+        from simharness.report.html import render
+
+        text = render(head, base, found)
     elif arguments.format == "md":
         text = comparison_views.markdown_text(found)
     else:

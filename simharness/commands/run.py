@@ -67,7 +67,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--format", choices=("table", *FORMATS), default="table",
-        help="table (default); json, the one true form; md for people; csv, junit, benchmark "
+        help="table (default); json, the one true form; md, html for people; csv, junit, benchmark "
         "(github-action-benchmark), callgrind, speedscope, trace (Perfetto) for other tools",
     )  # fmt: skip
     output.add_argument("-o", "--output", metavar="PATH", help="a file instead of stdout")

@@ -9,8 +9,8 @@ from simharness.report import markdown
 from simharness.report.compare import Comparison, Delta, LayerDelta
 from simharness.report.figures import number
 
-_HEAD = ("metric", "base", "now", "change", "allowed", "verdict")
-_LAYER_HEAD = ("layer", "op", "cycles", "now", "change", "flash B", "RAM B")
+METRIC_HEAD = ("metric", "base", "now", "change", "allowed", "verdict")
+LAYER_HEAD = ("layer", "op", "cycles", "now", "change", "flash B", "RAM B")
 _WORDS = {
     "worse": "WORSE", "gone": "MISSING", "within": "within", "new": "new", "better": "better",
     "same": "same",
@@ -31,9 +31,9 @@ def verdict(found: Comparison) -> str:
 def text(found: Comparison, *, layers: bool = True) -> str:
     """Plain text, aligned; layers that moved below, on demand."""
     lines = [verdict(found), *(f"note: {note}" for note in found.notes), ""]
-    lines += _aligned(_HEAD, [_row(d) for d in found.deltas])
+    lines += _aligned(METRIC_HEAD, [metric_row(d) for d in found.deltas])
     if layers and found.layers:
-        lines += ["", *_aligned(_LAYER_HEAD, [_layer_row(d) for d in found.layers])]
+        lines += ["", *_aligned(LAYER_HEAD, [layer_row(d) for d in found.layers])]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -43,16 +43,16 @@ def markdown_text(found: Comparison) -> str:
     parts = [f"### {mark} {markdown.escape(verdict(found))}"]
     if found.notes:
         parts.append("\n".join(f"- {markdown.escape(note)}" for note in found.notes))
-    parts.append(markdown.table(_HEAD, [_row(d) for d in found.deltas]))
+    parts.append(markdown.table(METRIC_HEAD, [metric_row(d) for d in found.deltas]))
     if found.layers:
-        rows = markdown.table(_LAYER_HEAD, [_layer_row(d) for d in found.layers])
+        rows = markdown.table(LAYER_HEAD, [layer_row(d) for d in found.layers])
         parts.append(
             f"<details><summary>{len(found.layers)} layers moved</summary>\n\n{rows}\n\n</details>"
         )
     return "\n\n".join(parts) + "\n"
 
 
-def _row(delta: Delta) -> tuple[str, ...]:
+def metric_row(delta: Delta) -> tuple[str, ...]:
     name = f"{delta.metric} [{delta.unit}]" if delta.unit else delta.metric
     return (
         name,
@@ -64,7 +64,7 @@ def _row(delta: Delta) -> tuple[str, ...]:
     )
 
 
-def _layer_row(delta: LayerDelta) -> tuple[str, ...]:
+def layer_row(delta: LayerDelta) -> tuple[str, ...]:
     return (
         delta.name,
         delta.op,

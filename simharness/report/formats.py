@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _VIEWS: Mapping[str, tuple[str, str]] = {
     "json": ("serial", "to_json"),
     "md": ("markdown", "render"),
+    "html": ("html", "render"),
     "csv": ("exports", "to_csv"),
     "junit": ("exports", "to_junit"),
     "benchmark": ("exports", "to_benchmark"),

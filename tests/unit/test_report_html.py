@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""The HTML report is one file that needs nothing else, and shows the figures that the JSON has."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_samples import report
+
+from simharness.report import to_json
+from simharness.report.compare import compare
+from simharness.report.html import render
+from simharness.report.model import Cycles, Report
+
+SAMPLE = report()
+_VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Elements of a page; complains about tags that do not close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: dict[int, str] = {}
+        self._open: list[tuple[str, int]] = []
+        self.feed(text)
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in _VOID:
+            self._open.append((tag, len(self.elements) - 1))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open and self._open[-1][0] == tag, (tag, self._open)
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        for _, index in self._open:
+            self.words[index] = self.words.get(index, "") + data
+
+    def all(self, tag: str) -> list[tuple[dict[str, str], str]]:
+        return [
+            (attributes, self.words.get(index, ""))
+            for index, (name, attributes) in enumerate(self.elements)
+            if name == tag
+        ]
+
+
+def hostile() -> Report:
+    """A report whose names try to leave their places."""
+    bad = "</script><img src=x onerror=alert(1)>\"'<b>"
+    layers = tuple(replace(y, name=y.name + bad) for y in SAMPLE.results.layers)
+    return replace(report(layers=layers), model=bad)
+
+
+def value_at(found: Report, path: str) -> float:
+    value = json.loads(to_json(found))
+    for key in path.split("."):
+        value = value[key]
+    return float(value)
+
+
+@pytest.mark.parametrize("found", [SAMPLE, hostile(), report(check=None, cycles=None, plan=None)])
+def test_the_page_is_well_formed_and_needs_nothing_else(found: Report) -> None:
+    page = Page(render(found))
+    links = [a[k] for _, a in page.elements for k in ("src", "href") if k in a]
+
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert not any(key.startswith("on") for _, a in page.elements for key in a)
+    assert "@import" not in render(found) and "url(" not in render(found)
+    assert [tag for tag, _ in page.elements].count("img") == 0
+
+
+def test_its_figures_are_those_of_the_json() -> None:
+    shown = Page(render(SAMPLE)).all("data")
+
+    assert len(shown) == 8
+    for attributes, text in shown:
+        exact = value_at(SAMPLE, attributes["data-key"])
+        assert float(attributes["value"]) == exact
+        assert float(text.replace(",", "")) == pytest.approx(exact, rel=1e-3)
+
+
+def test_the_json_is_in_the_page() -> None:
+    for found in (SAMPLE, hostile()):
+        scripts = [w for a, w in Page(render(found)).all("script") if a.get("id") == "report"]
+
+        assert json.loads(scripts[0]) == json.loads(to_json(found))
+
+
+def test_the_map_has_every_tensor_of_the_arena() -> None:
+    page = Page(render(SAMPLE))
+    boxes = page.all("rect")
+    records = [r for r in SAMPLE.results.plan.records if r.memory == "arena"]  # type: ignore[union-attr]
+
+    assert len(boxes) == len(records)
+    assert sum(float(a["height"]) for a, _ in boxes) == pytest.approx(1000)
+    titles = [text for _, text in page.all("title")[1:]]
+    assert titles[0].startswith("conv_out: 256 B at 0, from conv to pool")
+
+
+def test_every_picture_has_a_name_and_a_table() -> None:
+    page = Page(render(SAMPLE))
+
+    assert all(a.get("aria-label") for a, _ in page.all("svg"))
+    assert len(page.all("table")) >= 6
+    assert all("scope" in a for a, _ in page.all("th"))
+    assert page.elements[0] == ("html", {"lang": "en"})
+
+
+def test_sections_come_in_order_of_interest() -> None:
+    headings = [text for _, text in Page(render(SAMPLE)).all("h2")]
+
+    assert headings == [
+        "Figures", "Arena", "Cycles by layer", "Instruction mix", "Energy by layer",
+        "Flash by layer", "Layers", "How this was found",
+    ]  # fmt: skip
+
+
+def test_with_a_base_it_shows_what_changed() -> None:
+    head = report(cycles=Cycles(9000, 10_001, 11000))
+
+    page = Page(render(head, SAMPLE, compare(SAMPLE, head)))
+
+    assert page.all("h2")[0][1] == "Against the base"
+    assert len(page.all("svg")) == 2
+    worse = [a for a, _ in page.all("tr") if a.get("class") == "worse"]
+    assert len(worse) == 1
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("found", [SAMPLE, hostile()], ids=["plain", "hostile"])
+def test_a_browser_renders_it_without_a_word_on_its_console(found: Report, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render(found), encoding="utf-8")
+
+    done = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom",
+         path.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+
+    assert "CONSOLE" not in done.stderr
+    assert done.stdout.count("<rect") == 2
+    assert "<img" not in done.stdout
+    for key in re.findall(r'data-key="([^"]+)"', render(found)):
+        assert f'data-key="{key}"' in done.stdout
