@@ -6,6 +6,7 @@ from __future__ import annotations
 from codegen.ir import Graph, Node
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_float, requant_text, window_text
+from codegen.kernels.overlap import pixel_by_pixel
 from codegen.kernels.reference import Reference, constant_input, in_and_out, is_op, op_of, optional
 from codegen.ops import ConvF32, ConvS8
 
@@ -69,12 +70,14 @@ REFERENCES = (
         "nn_depthwise_s8",
         lambda node, graph: isinstance(node.op, ConvS8) and is_depthwise(node, graph),
         depthwise_s8,
+        nearest=pixel_by_pixel,
     ),
-    Reference("nn_conv2d_s8", is_op(ConvS8), conv2d_s8),
+    Reference("nn_conv2d_s8", is_op(ConvS8), conv2d_s8, nearest=pixel_by_pixel),
     Reference(
         "nn_depthwise_f32",
         lambda node, graph: isinstance(node.op, ConvF32) and is_depthwise(node, graph),
         depthwise_f32,
+        nearest=pixel_by_pixel,
     ),
-    Reference("nn_conv2d_f32", is_op(ConvF32), conv2d_f32),
+    Reference("nn_conv2d_f32", is_op(ConvF32), conv2d_f32, nearest=pixel_by_pixel),
 )

@@ -9,6 +9,7 @@ from codegen.ir import Graph, Node
 from codegen.kernels.base import Call
 from codegen.kernels.c_text import c_float, c_struct, requant_text, window_text
 from codegen.kernels.fixed_point import NOTHING_BUT_DOUBT, doubt, fraction_bits, half_ulp
+from codegen.kernels.overlap import pixel_by_pixel
 from codegen.kernels.reference import Reference, file_origin, in_and_out, is_op, op_of
 from codegen.ops import AvgPoolF32, AvgPoolS8, MaxPool, Requant
 
@@ -114,6 +115,7 @@ def _is_maxpool(dtype: str) -> Reference:
             isinstance(node.op, MaxPool) and graph.tensors[node.inputs[0]].dtype == dtype
         ),
         maxpool,
+        nearest=pixel_by_pixel,
     )
 
 
@@ -130,6 +132,6 @@ REFERENCES = (
         lambda node, graph: isinstance(node.op, AvgPoolS8) and node.op.form == "packed",
         packed_mean_s8,
     ),
-    Reference("nn_avgpool_s8", is_op(AvgPoolS8), avgpool_s8),
-    Reference("nn_avgpool_f32", is_op(AvgPoolF32), avgpool_f32),
+    Reference("nn_avgpool_s8", is_op(AvgPoolS8), avgpool_s8, nearest=pixel_by_pixel),
+    Reference("nn_avgpool_f32", is_op(AvgPoolF32), avgpool_f32, nearest=pixel_by_pixel),
 )

@@ -19,12 +19,14 @@ class Reference:
     """A `Variant` made of two functions: which nodes it takes, and the C that it writes.
 
     `in_place`: every output element depends only on the input elements at the same index.
+    `nearest` says how else the output may overlap the input.
     """
 
     name: str
     takes: Callable[[Node, Graph], bool]
     write: Callable[[Node, Graph], Call]
     in_place: bool = False
+    nearest: Callable[[Node, Graph], tuple[Overlap, ...]] | None = None
 
     def accepts(self, node: Node, graph: Graph, target: Target) -> bool:
         return self.takes(node, graph)
@@ -33,6 +35,8 @@ class Reference:
         return 0
 
     def overlaps(self, node: Node, graph: Graph, target: Target) -> tuple[Overlap, ...]:
+        if self.nearest is not None:
+            return self.nearest(node, graph)
         if not self.in_place:
             return ()
         size_bytes = graph.tensors[node.outputs[0]].size_bytes

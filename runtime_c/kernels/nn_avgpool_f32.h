@@ -2,6 +2,7 @@
  *
  * The mean under a window, plain C. x[N,H,W,C], y[N,Ho,Wo,C]. `pads_count` tells whether padding counts
  * as zeros, up to pad_bottom and pad_right (a last window may reach further) or not at all.
+ * y may overlap x where no pixel is written over a window that is still read.
  */
 #ifndef NN_AVGPOOL_F32_H
 #define NN_AVGPOOL_F32_H
@@ -9,8 +10,8 @@
 #include "nn_common.h"
 
 NN_KERNEL void nn_avgpool_f32(const nn_window *p, int32_t pad_bottom, int32_t pad_right,
-                              int32_t pads_count, float lo, float hi, const float *restrict x,
-                              float *restrict y)
+                              int32_t pads_count, float lo, float hi, const float *x,
+                              float *y)
 {
     for (int32_t n = 0; n < p->batch; n++) {
         for (int32_t oh = 0; oh < p->out_h; oh++) {

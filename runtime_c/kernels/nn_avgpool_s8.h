@@ -8,6 +8,7 @@
  *
  * Cores without an FPU first take the mean of integers in fixed point, and float32 only where that leaves a
  * doubt or some elements are padding.
+ * y may overlap x where no pixel is written over a window that is still read.
  */
 #ifndef NN_AVGPOOL_S8_H
 #define NN_AVGPOOL_S8_H
@@ -94,8 +95,8 @@ NN_INLINE int8_t nn_mean_value(const nn_window *p, const nn_mean *q, const int8_
 
 #endif
 
-NN_KERNEL void nn_avgpool_s8(const nn_window *p, const nn_mean *q, const int8_t *restrict x,
-                             int8_t *restrict y)
+NN_KERNEL void nn_avgpool_s8(const nn_window *p, const nn_mean *q, const int8_t *x,
+                             int8_t *y)
 {
     for (int32_t n = 0; n < p->batch; n++) {
         for (int32_t oh = 0; oh < p->out_h; oh++) {

@@ -3,15 +3,16 @@
  * Convolution, plain C: any kernel, stride, padding, dilation and groups.
  * x[N,H,W,Ci], w[Co,Kh,Kw,Ci/groups], y[N,Ho,Wo,Co]; bias[Co] may be NULL.
  * Sums start from the bias and run over kernel rows, columns, channels.
+ * y may overlap x where no pixel is written over a window that is still read.
  */
 #ifndef NN_CONV2D_F32_H
 #define NN_CONV2D_F32_H
 
 #include "nn_common.h"
 
-NN_KERNEL void nn_conv2d_f32(const nn_window *p, float lo, float hi, const float *restrict x,
+NN_KERNEL void nn_conv2d_f32(const nn_window *p, float lo, float hi, const float *x,
                              const float *restrict w, const float *restrict bias,
-                             float *restrict y)
+                             float *y)
 {
     const int32_t group_in = p->in_c / p->groups;
     const int32_t group_out = p->out_c / p->groups;

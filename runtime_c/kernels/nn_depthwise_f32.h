@@ -3,15 +3,16 @@
  * Depthwise convolution, plain C: groups = Ci, Co a multiple of Ci, any window.
  * x[N,H,W,Ci], w[Co,Kh,Kw], y[N,Ho,Wo,Co]; bias[Co] may be NULL.
  * Sums start from the bias and run over kernel rows, then columns.
+ * y may overlap x where no pixel is written over a window that is still read.
  */
 #ifndef NN_DEPTHWISE_F32_H
 #define NN_DEPTHWISE_F32_H
 
 #include "nn_common.h"
 
-NN_KERNEL void nn_depthwise_f32(const nn_window *p, float lo, float hi, const float *restrict x,
+NN_KERNEL void nn_depthwise_f32(const nn_window *p, float lo, float hi, const float *x,
                                 const float *restrict w, const float *restrict bias,
-                                float *restrict y)
+                                float *y)
 {
     const int32_t fan_out = p->out_c / p->in_c;
 

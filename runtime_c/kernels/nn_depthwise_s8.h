@@ -2,16 +2,17 @@
  *
  * Depthwise convolution, plain C: groups = Ci, Co a multiple of Ci, any window.
  * x[N,H,W,Ci], w[Co,Kh,Kw], y[N,Ho,Wo,Co]; bias[Co] and w_zp[Co] may be NULL.
+ * y may overlap x where no pixel is written over a window that is still read.
  */
 #ifndef NN_DEPTHWISE_S8_H
 #define NN_DEPTHWISE_S8_H
 
 #include "nn_requant.h"
 
-NN_KERNEL void nn_depthwise_s8(const nn_window *p, const nn_requant *q, const int8_t *restrict x,
+NN_KERNEL void nn_depthwise_s8(const nn_window *p, const nn_requant *q, const int8_t *x,
                                const int8_t *restrict w, const int32_t *restrict bias,
                                const int32_t *restrict w_zp, const float *restrict multiplier,
-                               int8_t *restrict y)
+                               int8_t *y)
 {
     const int32_t fan_out = p->out_c / p->in_c;
     const int32_t in_zp = q->in_zp;

@@ -2,13 +2,14 @@
  *
  * The largest element under a window, plain C; padding never wins. x[N,H,W,C], y[N,Ho,Wo,C].
  * A window with nothing but padding gives -128.
+ * y may overlap x where no pixel is written over a window that is still read.
  */
 #ifndef NN_MAXPOOL_S8_H
 #define NN_MAXPOOL_S8_H
 
 #include "nn_common.h"
 
-NN_KERNEL void nn_maxpool_s8(const nn_window *p, const int8_t *restrict x, int8_t *restrict y)
+NN_KERNEL void nn_maxpool_s8(const nn_window *p, const int8_t *x, int8_t *y)
 {
     for (int32_t n = 0; n < p->batch; n++) {
         for (int32_t oh = 0; oh < p->out_h; oh++) {

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from host_program import run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from random_networks import Builder, networks
 
 from codegen import compile_lowered, oracle
 from codegen.ir import Graph
+from codegen.kernels.reference import Reference
 from codegen.ops import Concat, Slice, View
 from codegen.target import target
 
@@ -56,6 +58,12 @@ def test_generated_c_computes_what_the_oracle_does(graph: Graph, seed: int) -> N
         np.testing.assert_array_equal(array, wanted[name])
 
 
+@pytest.fixture
+def kernels_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain kernels that want their tensors apart, whatever they really allow."""
+    monkeypatch.setattr(Reference, "overlaps", lambda *_: ())
+
+
 def branches() -> Graph:
     """Two branches, each wide in the middle and narrow at its end, joined by a sum."""
     b = Builder((1, 8, 8, 4))
@@ -65,7 +73,7 @@ def branches() -> Graph:
     return b.graph(b.plus(*narrow))
 
 
-def test_order_finishes_one_branch_before_it_starts_the_next() -> None:
+def test_order_finishes_one_branch_before_it_starts_the_next(kernels_apart: None) -> None:
     """The given order keeps both wide tensors alive; the chosen one does not."""
     plan = compile_lowered(branches(), PLAIN, name="m").plan
 
@@ -74,7 +82,7 @@ def test_order_finishes_one_branch_before_it_starts_the_next() -> None:
     assert plan.proven
 
 
-def test_views_cost_nothing() -> None:
+def test_views_cost_nothing(kernels_apart: None) -> None:
     b = Builder((1, 4, 4, 8))
     x = b.conv(b.inputs[0], 8, 1, 0)
     parts = [b.slice(x, 1, 0, 2), b.slice(x, 1, 2, 2)]
@@ -86,7 +94,7 @@ def test_views_cost_nothing() -> None:
     assert len(compiled.program.layers) == 4
 
 
-def test_a_join_that_would_cost_memory_is_a_copy() -> None:
+def test_a_join_that_would_cost_memory_is_a_copy(kernels_apart: None) -> None:
     """A small early input would keep the whole joined tensor reserved across a large middle."""
     b = Builder((1, 8, 8, 4))
     early = b.conv(b.inputs[0], 4, 1, 0)
