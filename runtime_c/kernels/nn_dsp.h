@@ -54,7 +54,7 @@ NN_INLINE uint32_t nn_ror(uint32_t x, uint32_t n)
 NN_INLINE uint32_t nn_sxtb16(uint32_t x)
 {
 #if NN_ARM_DSP
-    return (uint32_t)__sxtb16(x);
+    return (uint32_t)__sxtb16((int8x4_t)x);
 #else
     return ((uint32_t)(int8_t)x & 0xFFFFu) | ((uint32_t)(int8_t)(x >> 16) << 16);
 #endif
@@ -112,7 +112,7 @@ NN_INLINE int32_t nn_smmla(int32_t a, int32_t b, int32_t sum)
 NN_INLINE int32_t nn_ssat8_asr(int32_t x, int32_t shift)
 {
 #if NN_ARM_DSP
-    return __ssat(x >> shift, 8);
+    return (int32_t)__builtin_arm_ssat(x >> shift, 8); /* __ssat of GCC 12 warns */
 #else
     return nn_clamp_s32(x >> shift, -128, 127);
 #endif
