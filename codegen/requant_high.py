@@ -104,7 +104,7 @@ def high_multiply(
         recipe = _recipe(requant, tried, shift, fits)
         fits &= _prove(recipe, requant, rising, step, moved)
         chosen = np.where(fits, tried, chosen)
-        proven |= fits
+        proven = proven | fits
         if proven.all():
             break
     return _recipe(requant, chosen, shift, proven)

@@ -35,7 +35,10 @@ def layer_source(layer: Layer) -> str:
     case, variant, goal = layer.case, layer.variant, layer.goal
     node, graph = case.node, case.graph
     call = variant.emit(node, graph, goal)
-    lines = [*call.defines, *(f'#include "{name}"' for name in call.headers)]
+    lines = [
+        *(f"#define {name}" for name in call.defines),
+        *(f'#include "{name}"' for name in call.headers),
+    ]
     body = call.body
     for constant in call.constants:
         name = f"{layer.name}_{constant.suffix}"

@@ -13,7 +13,7 @@ from codegen.ir import I8, Graph, Node
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_dot import Stream, stream, unrolling
+from codegen.kernels.fast_dot import BEHIND_BYTES, Stream, dual_issue, stream, unrolling
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.target import Target
@@ -34,8 +34,9 @@ def _tail(made: Stream, requant: Requant, target: Target) -> str:
     )
 
 
-def _call(kernel: str, made: Stream, text: str) -> Call:
-    return Call((f"{kernel}.h",), (Constant("stream", "uint32_t", made.words),), text)
+def _call(kernel: str, made: Stream, text: str, target: Target) -> Call:
+    constants = (Constant("stream", "uint32_t", made.words),)
+    return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
 
 def _weights(node: Node, graph: Graph) -> I8 | None:
@@ -97,14 +98,14 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{kernel}({rows}, {row_step}, {row_cols}, {col_step}, {in_c}, {out_c}, "
             f"{_tail(made, op.requant, target)},\n    x0, @stream@, y0, scratch);"
         )
-        return _call(kernel, made, text)
+        return _call(kernel, made, text, target)
 
     firsts = [*range(0, row_cols, 3)]
     done = [min(first + 3, row_cols) for first in firsts]
     ends = [(r * row_cols + d) * out_c for r in range(rows) for d in done]
     reads = [r * row_step + (d - 1) * col_step + in_c for r in range(rows) for d in done]
     lead = _lead(ends, reads, x.size_bytes)
-    return Plan(write, 24 * made.groups, (Overlap(0, 0, lead, exact=False),))
+    return Plan(write, 24 * made.groups + BEHIND_BYTES, (Overlap(0, 0, lead, exact=False),))
 
 
 def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
@@ -141,7 +142,7 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{op.requant.in_zp},\n    {_tail(made, op.requant, target)},\n"
             f"    x0, @stream@, y0, scratch);"
         )
-        return _call(kernel, made, text)
+        return _call(kernel, made, text, target)
 
     ends = [(oh + 1) * out_w * out_c for oh in range(out_h)]
     rows_read = [
@@ -149,7 +150,7 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
     ]
     reads = [r * in_w * in_c for r in rows_read]
     overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
-    return Plan(write, 2 * kernel_h * in_c * width, overlaps if batch == 1 else ())
+    return Plan(write, 2 * kernel_h * in_c * width + BEHIND_BYTES, overlaps if batch == 1 else ())
 
 
 def _patch_order(rows: int, run: int) -> list[int]:
@@ -181,9 +182,9 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{kernel}(&p, {op.requant.in_zp}, {_tail(made, op.requant, target)},\n"
             f"    x0, @stream@, y0, scratch);"
         )
-        return _call(kernel, made, text)
+        return _call(kernel, made, text, target)
 
-    return Plan(write, 24 * made.groups + w[0].size)
+    return Plan(write, 24 * made.groups + max(w[0].size, BEHIND_BYTES))
 
 
 FAST = (

@@ -12,7 +12,7 @@ from codegen.kernels.fast import Plan, planned
 from codegen.kernels.fast_dot import U32
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8
-from codegen.requant import reachable_range
+from codegen.requant import I64, reachable_range
 from codegen.requant_high import HighMultiply, high_multiply
 from codegen.target import Optimize, Target
 
@@ -28,9 +28,7 @@ def _unrolling(pairs: int, optimize: Optimize) -> tuple[int, int]:
     return pairs % unroll, unroll
 
 
-def _recipe(
-    node: Node, graph: Graph, op: ConvS8
-) -> tuple[HighMultiply, np.ndarray[tuple[int, ...], np.dtype[np.int64]], int, U32, U32] | None:
+def _recipe(node: Node, graph: Graph, op: ConvS8) -> tuple[HighMultiply, I64, int, U32, U32] | None:
     """Requantization, wide weights [Co,Kh,Kw], their shift; scales and biases for float."""
     w = constant_input(node, graph, 1)
     if w is None:
@@ -54,7 +52,7 @@ def _recipe(
     return recipe, wide, up, scale.view(np.uint32), total_bias.astype(np.int32).view(np.uint32)
 
 
-def _halves(low: np.ndarray, high: np.ndarray) -> U32:  # type: ignore[type-arg]
+def _halves(low: I64, high: I64) -> U32:
     """Two signed halfwords in each word."""
     return ((low & 0xFFFF) | ((high & 0xFFFF) << 16)).astype(np.uint32)
 

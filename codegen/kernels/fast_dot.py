@@ -12,11 +12,14 @@ from codegen.ir import F32, I8, I32
 from codegen.ops import Requant
 from codegen.requant import I64, reachable_range
 from codegen.requant_high import HighMultiply, high_multiply
-from codegen.target import Optimize
+from codegen.target import Optimize, Target
 
 U32 = npt.NDArray[np.uint32]
 
 _STEP = 256
+
+BEHIND_BYTES = 8
+"""What kernels for two issues at a time may read, and not use, behind spread inputs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +43,7 @@ class Packed:
 
     @property
     def groups(self) -> int:
-        return self.words.shape[1]
+        return int(self.words.shape[1])
 
 
 def padded_pairs(w: I8) -> tuple[I64, I64]:
@@ -122,3 +125,8 @@ def unrolling(groups: int, optimize: Optimize) -> tuple[int, int]:
         key=lambda c: 3 * ((groups - c[0]) // c[1]) + 2 * (c[0] + c[1]),
     )  # fmt: skip
     return best
+
+
+def dual_issue(target: Target) -> tuple[str, ...]:
+    """The define that orders instructions for cores that issue two at a time."""
+    return ("NN_DUAL_ISSUE",) if target.core == "m7" else ()

@@ -54,6 +54,95 @@
     "smlad r3, r10, lr, r3\n"                           \
     "smlad r6, r11, lr, r6\n"
 
+/* The same for cores that issue two instructions at a time, one of them a product (Cortex-M7): single
+   loads between products, each at least two cycles before its use, for which they run ahead of the
+   products: the next group's weights and first column are loaded here. Behind the last group these
+   are the multiplier and the offset of filter 0, and 8 bytes behind the inputs. */
+#define NN_DOT_GROUP_DUAL(plus0, plus1, minus0, minus1)         \
+    ".if %c[cols] == 3\n"                                       \
+    "smlad r4, r8, r12, " plus0 "\n"                            \
+    "sxtb16 r10, r8\n"                                          \
+    "smlad r7, r9, r12, " plus1 "\n"                            \
+    "ldr r12, [r1, #%c[step]]!\n"                               \
+    "smlad r4, r10, lr, r4\n"                                   \
+    "sxtb16 r11, r9\n"                                          \
+    "smlad r7, r11, lr, r7\n"                                   \
+    "ldr lr, [r1, #4]\n"                                        \
+    "smlad r2, r8, r12, " minus0 "\n"                           \
+    "smlad r5, r9, r12, " minus1 "\n"                           \
+    "ldr r12, [r1, #%c[pitch]]\n"                               \
+    "smlad r2, r10, lr, r2\n"                                   \
+    "smlad r5, r11, lr, r5\n"                                   \
+    "ldr lr, [r1, #%c[pitch] + 4]\n"                            \
+    "smlad r3, r8, r12, r3\n"                                   \
+    "ldr r8, [r0], #8\n"                                        \
+    "smlad r6, r9, r12, r6\n"                                   \
+    "ldr r12, [r1, #2 * %c[pitch] + %c[step]]\n"                \
+    "smlad r3, r10, lr, r3\n"                                   \
+    "ldr r9, [r0, #-4]\n"                                       \
+    "smlad r6, r11, lr, r6\n"                                   \
+    "ldr lr, [r1, #2 * %c[pitch] + %c[step] + 4]\n"             \
+    ".endif\n"                                                  \
+    ".if %c[cols] == 2\n"                                       \
+    "smlad r4, r8, r12, " plus0 "\n"                            \
+    "sxtb16 r10, r8\n"                                          \
+    "smlad r7, r9, r12, " plus1 "\n"                            \
+    "ldr r12, [r1], #%c[step]\n"                                \
+    "smlad r4, r10, lr, r4\n"                                   \
+    "sxtb16 r11, r9\n"                                          \
+    "smlad r7, r11, lr, r7\n"                                   \
+    "ldr lr, [r1, #4 - %c[step]]\n"                             \
+    "smlad r3, r8, r12, r3\n"                                   \
+    "ldr r8, [r0], #8\n"                                        \
+    "smlad r6, r9, r12, r6\n"                                   \
+    "ldr r12, [r1, #%c[pitch]]\n"                               \
+    "smlad r3, r10, lr, r3\n"                                   \
+    "ldr r9, [r0, #-4]\n"                                       \
+    "smlad r6, r11, lr, r6\n"                                   \
+    "ldr lr, [r1, #%c[pitch] + 4]\n"                            \
+    ".endif\n"                                                  \
+    ".if %c[cols] == 1\n"                                       \
+    "smlad r3, r8, r12, r3\n"                                   \
+    "sxtb16 r10, r8\n"                                          \
+    "smlad r6, r9, r12, r6\n"                                   \
+    "ldr r8, [r0], #8\n"                                        \
+    "sxtb16 r11, r9\n"                                          \
+    "smlad r3, r10, lr, r3\n"                                   \
+    "ldr r12, [r1, #%c[step]]!\n"                               \
+    "smlad r6, r11, lr, r6\n"                                   \
+    "ldr r9, [r0, #-4]\n"                                       \
+    "ldr lr, [r1, #4]\n"                                        \
+    ".endif\n"
+
+#if defined(NN_DUAL_ISSUE)
+#define NN_DOT_FIRST                                \
+    "ldm r0!, {r3, r6, r8, r9}\n"                   \
+    ".if %c[cols] == 3\n"                           \
+    "ldr r12, [r1, #2 * %c[pitch] + %c[step]]\n"    \
+    "ldr lr, [r1, #2 * %c[pitch] + %c[step] + 4]\n" \
+    ".else\n"                                       \
+    "ldr r12, [r1, #%c[pitch] * (%c[cols] - 1)]\n"  \
+    "ldr lr, [r1, #%c[pitch] * (%c[cols] - 1) + 4]\n" \
+    ".endif\n"                                      \
+    NN_DOT_GROUP_DUAL("r3", "r6", "r3", "r6")
+#define NN_DOT_NEXT NN_DOT_GROUP_DUAL("r4", "r7", "r2", "r5")
+#define NN_DOT_CONSTANTS "ldrd r10, r11, [r0], #8\n"
+/* From the middle column to one step before the first. */
+#define NN_DOT_BASE                            \
+    ".if %c[cols] == 3\n"                      \
+    "subw r1, r1, #%c[pitch] + %c[step]\n"     \
+    ".endif\n"
+#else
+#define NN_DOT_BASE
+#define NN_DOT_FIRST               \
+    "ldm r0!, {r3, r6, r8, r9}\n"  \
+    NN_DOT_GROUP("r3", "r6", "r3", "r6")
+#define NN_DOT_NEXT                \
+    "ldrd r8, r9, [r0], #8\n"      \
+    NN_DOT_GROUP("r4", "r7", "r2", "r5")
+#define NN_DOT_CONSTANTS "ldm r0!, {r8, r9, r10, r11}\n"
+#endif
+
 #define NN_DOT_CLAMP(acc)         \
     ".if %c[lo] > -128\n"         \
     "cmp " acc ", #%c[lo]\n"      \
@@ -95,6 +184,7 @@ NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
+        NN_DOT_BASE
         "vmov s0, r1\n"
         "vmov s1, s2, r2, r3\n"
         ".if %c[groups] > %c[head]\n"
@@ -103,23 +193,20 @@ NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *
         "vmov s3, r12\n"
         ".endif\n"
         "1:\n"
-        "ldm r0!, {r3, r6, r8, r9}\n"
-        NN_DOT_GROUP("r3", "r6", "r3", "r6")
+        NN_DOT_FIRST
         ".rept %c[head] - 1\n"
-        "ldrd r8, r9, [r0], #8\n"
-        NN_DOT_GROUP("r4", "r7", "r2", "r5")
+        NN_DOT_NEXT
         ".endr\n"
         ".if %c[groups] > %c[head]\n"
         "2:\n"
         ".rept %c[unroll]\n"
-        "ldrd r8, r9, [r0], #8\n"
-        NN_DOT_GROUP("r4", "r7", "r2", "r5")
+        NN_DOT_NEXT
         ".endr\n"
-        "vmov r12, s3\n"
-        "cmp r1, r12\n"
+        "vmov r10, s3\n"
+        "cmp r1, r10\n"
         "bne 2b\n"
         ".endif\n"
-        "ldm r0!, {r8, r9, r10, r11}\n"
+        NN_DOT_CONSTANTS
         "vmov r12, lr, s1, s2\n"
         "vmov r1, s0\n"
         ".if %c[floats]\n"
