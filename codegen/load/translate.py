@@ -210,7 +210,7 @@ def _refuse_dynamic_inputs(model: onnx.ModelProto, constants: Mapping[str, Array
         if dynamic or any(not isinstance(d, int) or d < 1 for d in dims):
             problems.append(
                 Problem(
-                    f"has the dynamic shape {[*dims]}",
+                    f"has the shape {[*dims]}, which is dynamic or empty",
                     f"input {value.name!r}",
                     "export with a fixed batch and size, or fix it with "
                     "python -m onnxruntime.tools.make_dynamic_shape_fixed",

@@ -22,7 +22,7 @@ def fold_constants(graph: Graph) -> Graph:
         op = node.op
         if not isinstance(op, OnnxOp):
             edit.keep(node)
-        elif op.type == "Identity" or (op.type == "Dropout" and not _mask_is_used(edit, node)):
+        elif op.type == "Identity" or (op.type == "Dropout" and _is_idle(edit, node)):
             edit.replace(node.outputs[0], node.inputs[0])
         elif op.type == "Shape":
             _define(edit, node, _shape(edit, node, op))
@@ -39,9 +39,16 @@ def _define(edit: Edit, node: Node, value: Array) -> None:
     edit.replace(node.outputs[0], edit.new_constant(f"{node.outputs[0]}.folded", value))
 
 
-def _mask_is_used(edit: Edit, node: Node) -> bool:
+def _is_idle(edit: Edit, node: Node) -> bool:
+    """Whether a Dropout only passes its input on: not in training, and nobody reads the mask."""
+    training = node.inputs[2] if len(node.inputs) > 2 else ""
+    mode = edit.constant(training)
+    if training and (mode is None or mode.any()):
+        edit.refuse(node, "is in training mode", "export in inference mode")
     used = {name for other in edit.graph.nodes for name in other.inputs} | set(edit.graph.outputs)
-    return any(name in used for name in node.outputs[1:] if name)
+    if any(name in used for name in node.outputs[1:] if name):
+        edit.refuse(node, "its mask output is not supported")
+    return True
 
 
 def _all_constant(edit: Edit, node: Node) -> bool:

@@ -22,7 +22,7 @@ from codegen.passes.integer_linear import (
     lower_qlinear_conv,
     lower_qlinear_matmul,
 )
-from codegen.passes.quants import clip_range, int8_source, per_tensor
+from codegen.passes.quants import clip_range, int8_operand, int8_source
 from codegen.passes.reductions import close_mean, open_mean
 from codegen.passes.rows import close_rows, open_rows
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
@@ -63,24 +63,8 @@ def _emit_lut(edit: Edit, kind: str, table: I8, source: str, target: str, *origi
     edit.emit(LutS8(kind), [source, constant], [target], *origins)
 
 
-def _operand(edit: Edit, name: str) -> tuple[str, Dequantize] | None:
-    """As `int8_source`, but a dequantized constant will do as well."""
-    found = int8_source(edit, name)
-    maker = edit.maker(name)
-    if found is not None or maker is None or not isinstance(maker.op, OnnxOp):
-        return found
-    if maker.op.type != "DequantizeLinear":
-        return None
-    constant = edit.tensor(maker.inputs[0])
-    if constant.dtype != "int8" or constant.quant is None or not per_tensor(constant.quant):
-        return None
-    quant = constant.quant
-    unsigned = bool(integer(maker.op, "unsigned", 0))
-    return constant.name, Dequantize(float(quant.scale), int(quant.zero_point), unsigned)
-
-
 def _binary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
-    operands = [_operand(edit, name) for name in node.inputs]
+    operands = [int8_operand(edit, name) for name in node.inputs]
     if operands[0] is None or operands[1] is None:
         return False
     (a, a_from), (b, b_from) = operands[0], operands[1]

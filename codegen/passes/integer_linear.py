@@ -13,7 +13,7 @@ from codegen.ops import ConvS8, DenseS8, Dequantize, MatMulS8, Quantize, Requant
 from codegen.passes.attributes import integer, real
 from codegen.passes.edit import Edit
 from codegen.passes.matrices import close_matrix, open_batches, open_matrix
-from codegen.passes.quants import dequantized, int8_source, literal
+from codegen.passes.quants import dequantized, int8_operand, int8_source, literal
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
 
 
@@ -86,21 +86,20 @@ def lower_gemm(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize)
 
 def lower_matmul(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
     """Dequantize -> MatMul -> Quantize, as QLinearMatMul computes it."""
-    found = int8_source(edit, node.inputs[0])
+    found, weights = int8_operand(edit, node.inputs[0]), literal(edit, node.inputs[1])
     if found is None:
         return False
     source, of = found
-    weights = literal(edit, node.inputs[1])
-    if weights is not None:
-        linear = _linear(weights, 1, of, to, None) if len(weights.shape) == 2 else None
-        if linear is None:
-            return False
+    linear = None
+    if weights is not None and len(weights.shape) == 2:
+        linear = _linear(weights, 1, of, to, None)
+    if linear is not None and edit.constant(source) is None:
         emit_dense(edit, node, source, quantize.outputs[0], linear, quantize)
         return True
-    other = int8_source(edit, node.inputs[1])
+    other = int8_operand(edit, node.inputs[1])
     if other is None:
         return False
-    return emit_matmul(edit, node, (source, of), other, quantize.outputs[0], to, quantize)
+    return emit_matmul(edit, node, found, other, quantize.outputs[0], to, quantize)
 
 
 def emit_dense(
@@ -161,21 +160,15 @@ def lower_qlinear_matmul(edit: Edit, node: Node, op: OnnxOp) -> None:
     """QLinearMatMul(a, a_scale, a_zp, b, b_scale, b_zp, y_scale, y_zp)."""
     of, to = _parameters(edit, node, 1), _parameters(edit, node, 6)
     weights = _weights(edit, node, 1)
-    if weights is not None:
-        linear = _linear(weights, 1, of, to, None) if len(weights.shape) == 2 else None
+    if weights is not None and len(weights.shape) == 2:
+        linear = _linear(weights, 1, of, to, None)
         if linear is not None:
             emit_dense(edit, node, node.inputs[0], node.outputs[0], linear)
             return
-    elif emit_matmul(
-        edit,
-        node,
-        (node.inputs[0], Dequantize(of.scale, of.zp)),
-        (node.inputs[3], Dequantize(*_scalars(edit, node, 4))),
-        node.outputs[0],
-        to,
-    ):
-        return
-    edit.refuse(node, "only a constant matrix, or activations of equal batch, can be multiplied")
+    a = node.inputs[0], Dequantize(of.scale, of.zp)
+    b = node.inputs[3], Dequantize(*_scalars(edit, node, 4))
+    if not emit_matmul(edit, node, a, b, node.outputs[0], to):
+        edit.refuse(node, "the batch axes of its operands differ")
 
 
 def _scalars(edit: Edit, node: Node, index: int) -> tuple[float, int]:

@@ -46,17 +46,26 @@ class Batches:
     result: str
 
 
+def _batch(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The batch axes, less leading ones, which broadcasting adds."""
+    axes = list(shape[:-2])
+    while axes[:1] == [1]:
+        del axes[0]
+    return tuple(axes)
+
+
 def open_batches(edit: Edit, node: Node, a: str, b: str, target: str) -> Batches | None:
     """Frame a product of two activations; None when their batch axes differ."""
     a_shape, b_shape = edit.tensor(a).shape, edit.tensor(b).shape
-    if len(a_shape) < 2 or len(b_shape) < 2:
-        return None
+    # A vector on the left is a row, one on the right a column, as in numpy.
+    a_shape = (1, *a_shape) if len(a_shape) == 1 else a_shape
+    b_shape = (*b_shape, 1) if len(b_shape) == 1 else b_shape
     a_batch, b_batch = prod(a_shape[:-2]), prod(b_shape[:-2])
     m, k = a_shape[-2:]
     n = b_shape[-1]
     if b_batch == 1:
         a_batch, m = 1, a_batch * m
-    elif a_batch != b_batch:
+    elif _batch(a_shape) != _batch(b_shape):
         return None
     tensor = edit.tensor(target)
     result = edit.activation(f"{target}.matrix", (a_batch, m, n), tensor.dtype, tensor.quant)

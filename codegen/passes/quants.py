@@ -7,6 +7,7 @@ import numpy as np
 
 from codegen.ir import F32, I8, Array, Node, OnnxOp, Quant, Tensor
 from codegen.ops import Dequantize
+from codegen.passes.attributes import integer
 from codegen.passes.edit import Edit
 
 
@@ -74,3 +75,19 @@ def int8_source(edit: Edit, name: str) -> tuple[str, Dequantize] | None:
     if maker is None or not isinstance(maker.op, Dequantize):
         return None
     return maker.inputs[0], maker.op
+
+
+def int8_operand(edit: Edit, name: str) -> tuple[str, Dequantize] | None:
+    """As `int8_source`, but a dequantized constant will do as well."""
+    found = int8_source(edit, name)
+    maker = edit.maker(name)
+    if found is not None or maker is None or not isinstance(maker.op, OnnxOp):
+        return found
+    if maker.op.type != "DequantizeLinear":
+        return None
+    constant = edit.tensor(maker.inputs[0])
+    if constant.dtype != "int8" or constant.quant is None or not per_tensor(constant.quant):
+        return None
+    quant = constant.quant
+    unsigned = bool(integer(maker.op, "unsigned", 0))
+    return constant.name, Dequantize(float(quant.scale), int(quant.zero_point), unsigned)
