@@ -13,7 +13,7 @@ from codegen.ir import I8, Graph, Node
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_dot import BEHIND_BYTES, Stream, dual_issue, stream, unrolling
+from codegen.kernels.fast_dot import Stream, behind_bytes, dual_issue, stream, unrolling
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.target import Target
@@ -105,7 +105,7 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     ends = [(r * row_cols + d) * out_c for r in range(rows) for d in done]
     reads = [r * row_step + (d - 1) * col_step + in_c for r in range(rows) for d in done]
     lead = _lead(ends, reads, x.size_bytes)
-    return Plan(write, 24 * made.groups + BEHIND_BYTES, (Overlap(0, 0, lead, exact=False),))
+    return Plan(write, 24 * made.groups + behind_bytes(target), (Overlap(0, 0, lead, exact=False),))
 
 
 def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
@@ -150,7 +150,9 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
     ]
     reads = [r * in_w * in_c for r in rows_read]
     overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
-    return Plan(write, 2 * kernel_h * in_c * width + BEHIND_BYTES, overlaps if batch == 1 else ())
+    return Plan(
+        write, 2 * kernel_h * in_c * width + behind_bytes(target), overlaps if batch == 1 else ()
+    )
 
 
 def _patch_order(rows: int, run: int) -> list[int]:
@@ -184,7 +186,7 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return _call(kernel, made, text, target)
 
-    return Plan(write, 24 * made.groups + max(w[0].size, BEHIND_BYTES))
+    return Plan(write, 24 * made.groups + max(w[0].size, behind_bytes(target)))
 
 
 FAST = (

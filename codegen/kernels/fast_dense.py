@@ -10,7 +10,16 @@ from codegen.ir import I8, Graph, Node
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import requant_text
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_dot import U32, Packed, pack, packable, padded_pairs, unrolling
+from codegen.kernels.fast_dot import (
+    U32,
+    Packed,
+    behind_bytes,
+    dual_issue,
+    pack,
+    packable,
+    padded_pairs,
+    unrolling,
+)
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import DenseS8
 from codegen.target import Target
@@ -71,9 +80,10 @@ def _one_chunk(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{requant.lo}, {requant.hi}, {int(not recipe.proven.all())},\n"
             f"    x0, @stream@, y0, scratch);"
         )
-        return Call((f"{kernel}.h",), (Constant("stream", "uint32_t", words),), text)
+        constants = (Constant("stream", "uint32_t", words),)
+        return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
-    return Plan(write, 8 * packed.groups)
+    return Plan(write, 8 * packed.groups + behind_bytes(target))
 
 
 def _long(node: Node, graph: Graph, target: Target) -> Plan | None:
@@ -101,10 +111,11 @@ def _long(node: Node, graph: Graph, target: Target) -> Plan | None:
         return None
     head, unroll = unrolling(chunk_groups, target.optimize)
     kernel = "nn_dense_s8_dsp_long"
+    behind = np.zeros(4 if dual_issue(target) else 0, np.uint32)
 
     def write() -> Call:
         constants = (
-            Constant("stream", "uint32_t", np.ascontiguousarray(parts).reshape(-1)),
+            Constant("stream", "uint32_t", np.append(parts.reshape(-1), behind)),
             Constant("bias", "int32_t", bias.astype(np.int32)),
             Constant("multiplier", "float", op.requant.multiplier),
         )
@@ -113,7 +124,7 @@ def _long(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{kernel}({depth}, {4 * chunk_groups}, {cols}, {head}, {unroll}, &q,\n"
             f"    x0, @stream@, @bias@, @multiplier@, y0, scratch);"
         )
-        return Call((f"{kernel}.h",), constants, text)
+        return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
     return Plan(write, 8 * chunk_groups + 4 * words.shape[0])
 

@@ -9,7 +9,7 @@ from codegen.ir import Graph, Node
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.conv import is_depthwise
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_dot import U32
+from codegen.kernels.fast_dot import U32, behind_bytes, dual_issue
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8
 from codegen.requant import I64, reachable_range
@@ -105,10 +105,11 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{recipe.shift}, {requant.in_zp}, {requant.out_zp}, {requant.lo}, {requant.hi}, "
             f"{int(not recipe.proven.all())}, x0, @records@, y0, scratch);"
         )
-        return Call((f"{kernel}.h",), (Constant("records", "uint32_t", records),), text)
+        constants = (Constant("records", "uint32_t", records),)
+        return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
     overlaps = (Overlap(0, 0),) if x.shape == y.shape else ()
-    return Plan(write, 2 * height * width, overlaps)
+    return Plan(write, 2 * height * width + 2 * behind_bytes(target), overlaps)
 
 
 FAST = (planned("nn_depthwise_s8_dsp3x3", _plan3x3),)

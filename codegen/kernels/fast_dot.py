@@ -18,9 +18,6 @@ U32 = npt.NDArray[np.uint32]
 
 _STEP = 256
 
-BEHIND_BYTES = 8
-"""What kernels for two issues at a time may read, and not use, behind spread inputs."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
@@ -130,3 +127,8 @@ def unrolling(groups: int, optimize: Optimize) -> tuple[int, int]:
 def dual_issue(target: Target) -> tuple[str, ...]:
     """The define that orders instructions for cores that issue two at a time."""
     return ("NN_DUAL_ISSUE",) if target.core == "m7" else ()
+
+
+def behind_bytes(target: Target) -> int:
+    """What kernels that load ahead of their products may read, and not use, behind their inputs."""
+    return 8 if dual_issue(target) else 0

@@ -39,6 +39,42 @@
     "smlad r4, r8, r12, r4\n"       \
     "smlad r5, r9, r12, r5\n"
 
+/* The same for two issues at a time: the next group's words are loaded here (nn_dot_s8_dsp.h). */
+#define NN_DENSE_GROUP_DUAL      \
+    "smlad r2, r6, r11, r2\n"    \
+    "sxtb16 r6, r6\n"            \
+    "smlad r3, r7, r11, r3\n"    \
+    "sxtb16 r7, r7\n"            \
+    "smlad r4, r8, r11, r4\n"    \
+    "sxtb16 r8, r8\n"            \
+    "smlad r5, r9, r11, r5\n"    \
+    "sxtb16 r9, r9\n"            \
+    "smlad r2, r6, r12, r2\n"    \
+    "ldr r11, [r1, #8]!\n"       \
+    "smlad r3, r7, r12, r3\n"    \
+    "ldr r6, [r0], #16\n"        \
+    "smlad r4, r8, r12, r4\n"    \
+    "ldr r7, [r0, #-12]\n"       \
+    "smlad r5, r9, r12, r5\n"    \
+    "ldr r8, [r0, #-8]\n"        \
+    "ldr r9, [r0, #-4]\n"        \
+    "ldr r12, [r1, #4]\n"
+
+#if defined(NN_DUAL_ISSUE)
+#define NN_DENSE_FIRST                  \
+    "ldm r0!, {r6, r7, r8, r9}\n"       \
+    "ldr r11, [r1]\n"                   \
+    "ldr r12, [r1, #4]\n"
+#define NN_DENSE_NEXT NN_DENSE_GROUP_DUAL
+#define NN_DENSE_BACK "sub r0, r0, #16\n"
+#define NN_DENSE_CONSTANTS
+#else
+#define NN_DENSE_FIRST
+#define NN_DENSE_NEXT NN_DENSE_GROUP
+#define NN_DENSE_BACK
+#define NN_DENSE_CONSTANTS "ldm r0!, {r6, r7, r8, r9}\n"
+#endif
+
 #define NN_DENSE_STORE(acc)        \
     ".if %c[lo] > -128\n"          \
     "cmp " acc ", #%c[lo]\n"       \
@@ -94,13 +130,14 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
         ".else\n"
         "ldm r0!, {r2, r3, r4, r5}\n"
         ".endif\n"
+        NN_DENSE_FIRST
         ".rept %c[head]\n"
-        NN_DENSE_GROUP
+        NN_DENSE_NEXT
         ".endr\n"
         ".if %c[groups] > %c[head]\n"
         "2:\n"
         ".rept %c[unroll]\n"
-        NN_DENSE_GROUP
+        NN_DENSE_NEXT
         ".endr\n"
         "cmp r1, lr\n"
         "bne 2b\n"
@@ -108,6 +145,7 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
         "vmov r12, s1\n"
         "vmov r1, s0\n"
         ".if %c[chunked]\n"
+        NN_DENSE_BACK
         "ldm r12, {r6, r7, r8, r9}\n"
         "add r6, r6, r2, asr #8\n"
         "add r7, r7, r3, asr #8\n"
@@ -115,7 +153,7 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
         "add r9, r9, r5, asr #8\n"
         "stm r12!, {r6, r7, r8, r9}\n"
         ".else\n"
-        "ldm r0!, {r6, r7, r8, r9}\n"
+        NN_DENSE_CONSTANTS
         ".if %c[floats]\n"
         "cmp r6, #0\n"
         "beq 4f\n"

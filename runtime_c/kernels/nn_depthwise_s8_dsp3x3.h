@@ -101,6 +101,49 @@ NN_RARE void nn_depthwise3x3_float(const uint32_t *record, const int16_t *plane,
     NN_DEPTHWISE3X3_STORE("r11")                                                          \
     NN_DEPTHWISE3X3_STORE("r12")
 
+/* The same for two issues at a time, a product among them: each row loads what the next one needs, the
+   last one of a pair that of the next pair. */
+#define NN_DEPTHWISE3X3_ROW_DUAL(first, second, more, next, next2) \
+    ".if %c[stride] == 1\n"                                        \
+    "smlad r11, r10, " first ", r11\n"                             \
+    "smlatb r12, r10, " first ", r12\n"                            \
+    "ldr r10, " next "\n"                                          \
+    "smlabt r11, lr, " second ", r11\n"                            \
+    "smlad r12, lr, " second ", r12\n"                             \
+    "ldr lr, " next2 "\n"                                          \
+    ".else\n"                                                      \
+    "smlabt r11, lr, " second ", r11\n"                            \
+    "smlad r11, r10, " first ", r11\n"                             \
+    "ldr r10, " more "\n"                                          \
+    "smlad r12, lr, " first ", r12\n"                              \
+    "ldr lr, " next2 "\n"                                          \
+    "smlabt r12, r10, " second ", r12\n"                           \
+    "ldr r10, " next "\n"                                          \
+    ".endif\n"
+
+#define NN_DEPTHWISE3X3_PAIR_DUAL                                                       \
+    "vmov r11, r12, s0, s1\n"                                                           \
+    NN_DEPTHWISE3X3_ROW_DUAL("r6", "r7", "[r0, #4 * %c[width] + 8]",                    \
+                             "[r0, #2 * %c[width]]", "[r0, #2 * %c[width] + 4]")        \
+    NN_DEPTHWISE3X3_ROW_DUAL("r4", "r5", "[r0, #2 * %c[width] + 8]", "[r0]",            \
+                             "[r0, #4]")                                                \
+    NN_DEPTHWISE3X3_ROW_DUAL("r2", "r3", "[r0, #8]",                                    \
+                             "[r0, #4 * %c[width] + 4 * %c[stride]]",                   \
+                             "[r0, #4 * %c[width] + 4 * %c[stride] + 4]")               \
+    "add r0, r0, #4 * %c[stride]\n"                                                     \
+    NN_DEPTHWISE3X3_STORE("r11")                                                        \
+    NN_DEPTHWISE3X3_STORE("r12")
+
+#if defined(NN_DUAL_ISSUE)
+#define NN_DEPTHWISE3X3_START              \
+    "ldr r10, [r0, #4 * %c[width]]\n"      \
+    "ldr lr, [r0, #4 * %c[width] + 4]\n"
+#define NN_DEPTHWISE3X3_NEXT NN_DEPTHWISE3X3_PAIR_DUAL
+#else
+#define NN_DEPTHWISE3X3_START
+#define NN_DEPTHWISE3X3_NEXT NN_DEPTHWISE3X3_PAIR
+#endif
+
 #define NN_DEPTHWISE3X3_ROW1(first, second, at) \
     "ldrd r10, lr, " at "\n"                    \
     "smlad r11, r10, " first ", r11\n"          \
@@ -128,16 +171,19 @@ NN_INLINE void nn_depthwise3x3_channel(const uint32_t *record, const int16_t *pl
         "addw r10, r0, #(4 * %c[stride] * %c[pairs])\n"
         "vmov s2, r10\n"
         ".endif\n"
+        ".if %c[pairs]\n"
+        NN_DEPTHWISE3X3_START
+        ".endif\n"
         ".rept %c[head]\n"
-        NN_DEPTHWISE3X3_PAIR
+        NN_DEPTHWISE3X3_NEXT
         ".endr\n"
         ".if %c[pairs] > %c[head]\n"
         "2:\n"
         ".rept %c[unroll]\n"
-        NN_DEPTHWISE3X3_PAIR
+        NN_DEPTHWISE3X3_NEXT
         ".endr\n"
-        "vmov r10, s2\n"
-        "cmp r0, r10\n"
+        "vmov r11, s2\n"
+        "cmp r0, r11\n"
         "bne 2b\n"
         ".endif\n"
         ".if %c[odd]\n"
