@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""nn_math_f32.h against double precision, and the same bits on every core."""
+"""nn_math_f32.h against double precision and the oracle, and the same bits on every core."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from kernel_host import compile_shared
 
 import runtime_c
 from codegen.ir import F32, Array
+from codegen.oracle import mlas
 from simharness.machine import Machine
 
 NAMES = ("exp", "log", "sigmoid", "tanh")
@@ -67,10 +69,18 @@ def on_host(name: str, x: F32, *flags: str) -> F32:
     return y
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_within_three_ulp(name: str) -> None:
+@pytest.mark.parametrize("name", ["exp", "log"])
+def test_within_an_ulp(name: str) -> None:
     x = points(name)
-    assert ulps(on_host(name, x), exact(name, x)) < 3.0
+    assert ulps(on_host(name, x), exact(name, x)) < 1.0
+
+
+@pytest.mark.parametrize(("name", "rule"), [("sigmoid", mlas.logistic), ("tanh", mlas.tanh)])
+def test_activations_have_the_oracles_bits(name: str, rule: Callable[[F32], F32]) -> None:
+    x = points(name)
+    y = on_host(name, x)
+    np.testing.assert_array_equal(y, rule(x))
+    np.testing.assert_allclose(y, exact(name, x), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("core", ["m0plus", "m4"])
@@ -92,8 +102,8 @@ def test_ends_of_exp() -> None:
 
 def test_ends_of_sigmoid_and_tanh() -> None:
     x = np.array([-np.inf, -100.0, 100.0, np.inf], np.float32)
-    np.testing.assert_allclose(on_host("sigmoid", x), [0, 0, 1, 1], atol=1e-38)
-    np.testing.assert_array_equal(on_host("tanh", x), [-1, -1, 1, 1])
+    np.testing.assert_allclose(on_host("sigmoid", x), [0, 0, 1, 1], atol=1e-7)
+    np.testing.assert_allclose(on_host("tanh", x), [-1, -1, 1, 1], atol=1e-7)
 
 
 def test_a_wrong_coefficient_is_caught() -> None:
@@ -105,4 +115,4 @@ def test_a_wrong_coefficient_is_caught() -> None:
     x = points("exp")
     y = np.zeros_like(x)
     library.run_exp(len(x), ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data))
-    assert ulps(y, exact("exp", x)) > 3.0
+    assert ulps(y, exact("exp", x)) > 1.0
