@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from codegen import Compiled
 from cycle_models.core import load_core
 from cycle_models.energy import Energy, energy
@@ -14,10 +12,9 @@ from simharness import native, pipeline
 from simharness.engines.base import Engine, Trace
 from simharness.errors import ToolMissingError
 from simharness.image import Image
+from simharness.options import TimingMode
 from simharness.pipeline import Machine
 from simharness.toolchain import Built
-
-TimingMode = Literal["auto", "zero-wait"]
 
 
 def require(engine: Engine) -> None:

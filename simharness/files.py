@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Writing what the user asked for: whoever looks sees it whole or not at all."""
+"""The user's files: writing them whole or not at all, hashing them, and naming them in reports."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -67,3 +68,24 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes. Raises UsageError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except IsADirectoryError:
+        raise UsageError(f"{path}: this is a directory, not a file") from None
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def shown_path(path: Path) -> str:
+    """A path as reports show it: relative to here if it lies below, else the file's name."""
+    if not path.is_absolute():
+        return path.as_posix()
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast, get_args
@@ -17,20 +15,14 @@ from cycle_models.core import load_core
 from simharness import toolchain as toolchains
 from simharness import zoo
 from simharness.errors import UsageError
+from simharness.files import sha256, shown_path
 from simharness.image import Memory
 from simharness.report.model import InputFile
 from simharness.toolchain import Built, Port, Program
 
-Progress = Callable[[str], None]
-"""Called with what starts now, in words for a person."""
-
 DEFAULT_CORE = "m4"
 
 _Choice = TypeVar("_Choice", bound=str)
-
-
-def silent(what: str) -> None:
-    """Nobody wants to hear about progress."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,24 +141,3 @@ def machine_files(machine: Machine) -> tuple[InputFile, InputFile]:
         InputFile("core", f"cores/{core.name}", sha256(core)),
         InputFile("board", f"chips/{chip.name}" if shipped else shown_path(chip), sha256(chip)),
     )
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file's bytes. Raises UsageError when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except IsADirectoryError:
-        raise UsageError(f"{path}: this is a directory, not a file") from None
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def shown_path(path: Path) -> str:
-    """A path as reports show it: relative to here if it lies below, else the file's name."""
-    if not path.is_absolute():
-        return path.as_posix()
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name

@@ -54,6 +54,10 @@ def add(commands: Commands) -> None:
         help="give up after so many instructions per inference (default: 20 billion)",
     )  # fmt: skip
     group.add_argument(
+        "--reuse", action="store_true",
+        help="take the report of an earlier equal run where nothing it rests on has changed",
+    )  # fmt: skip
+    group.add_argument(
         "--timing", choices=("auto", "zero-wait"), default="auto",
         help="simulate the board's flash and caches (auto), or take memories as zero-wait",
     )  # fmt: skip
@@ -78,7 +82,7 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     with talk.progress(_STAGES) as progress:
         progress("starting")
         import simharness
-        from simharness import api
+        from simharness.options import BUDGET
 
         report = simharness.run(
             arguments.model,
@@ -95,8 +99,9 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             samples=arguments.samples,
             seed=arguments.seed,
             emulate_anyway=arguments.emulate_anyway,
-            budget=arguments.budget or api.BUDGET,
+            budget=arguments.budget or BUDGET,
             timing=arguments.timing,
+            reuse=arguments.reuse,
             progress=progress,
         )
     deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)
