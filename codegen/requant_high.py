@@ -59,8 +59,8 @@ def high_multiply(
     """
     if requant.lo == requant.hi:
         ones = np.ones(bias.shape, np.int64)
-        constant = np.stack([0 * ones, ones, (2 * requant.lo + 1) * ones])
-        return _recipe(requant, constant, 1, ones.astype(np.bool_))
+        fixed = np.stack([0 * ones, ones, (2 * requant.lo + 1) * ones])
+        return _recipe(requant, fixed, 1, ones.astype(np.bool_))
     rising = _Rising.of(requant, acc_min, acc_max)
     moved = (np.zeros_like(bias) if residue is None else residue) - step * bias
     demands = _demands(rising, edges=False)
@@ -74,7 +74,7 @@ def high_multiply(
     chosen = np.zeros((3, base.size), np.int64)
     proven = np.zeros(base.shape, np.bool_)
     # A channel without steps is constant.
-    constant = ~(demands.over_used & demands.under_used).any(axis=1)
+    constant: Bools = np.asarray(~(demands.over_used & demands.under_used).any(axis=1))
     value = float_map(requant, (rising.least * rising.sign)[:, None])[:, 0]
     for nudge in _NUDGES:
         trial = base + nudge

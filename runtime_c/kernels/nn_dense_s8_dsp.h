@@ -41,22 +41,22 @@
 
 /* The same for two issues at a time: the next group's words are loaded here (nn_dot_s8_dsp.h). */
 #define NN_DENSE_GROUP_DUAL      \
+    "sxtb16 r10, r6\n"           \
     "smlad r2, r6, r11, r2\n"    \
-    "sxtb16 r6, r6\n"            \
-    "smlad r3, r7, r11, r3\n"    \
-    "sxtb16 r7, r7\n"            \
-    "smlad r4, r8, r11, r4\n"    \
-    "sxtb16 r8, r8\n"            \
-    "smlad r5, r9, r11, r5\n"    \
-    "sxtb16 r9, r9\n"            \
-    "smlad r2, r6, r12, r2\n"    \
-    "ldr r11, [r1, #8]!\n"       \
-    "smlad r3, r7, r12, r3\n"    \
+    "smlad r2, r10, r12, r2\n"   \
     "ldr r6, [r0], #16\n"        \
-    "smlad r4, r8, r12, r4\n"    \
+    "sxtb16 r10, r7\n"           \
+    "smlad r3, r7, r11, r3\n"    \
+    "smlad r3, r10, r12, r3\n"   \
     "ldr r7, [r0, #-12]\n"       \
-    "smlad r5, r9, r12, r5\n"    \
+    "sxtb16 r10, r8\n"           \
+    "smlad r4, r8, r11, r4\n"    \
+    "smlad r4, r10, r12, r4\n"   \
     "ldr r8, [r0, #-8]\n"        \
+    "sxtb16 r10, r9\n"           \
+    "smlad r5, r9, r11, r5\n"    \
+    "smlad r5, r10, r12, r5\n"   \
+    "ldr r11, [r1, #8]!\n"       \
     "ldr r9, [r0, #-4]\n"        \
     "ldr r12, [r1, #4]\n"
 

@@ -60,12 +60,12 @@
    are the multiplier and the offset of filter 0, and 8 bytes behind the inputs. */
 #define NN_DOT_GROUP_DUAL(plus0, plus1, minus0, minus1)         \
     ".if %c[cols] == 3\n"                                       \
-    "smlad r4, r8, r12, " plus0 "\n"                            \
     "sxtb16 r10, r8\n"                                          \
+    "smlad r4, r8, r12, " plus0 "\n"                            \
     "smlad r7, r9, r12, " plus1 "\n"                            \
     "ldr r12, [r1, #%c[step]]!\n"                               \
-    "smlad r4, r10, lr, r4\n"                                   \
     "sxtb16 r11, r9\n"                                          \
+    "smlad r4, r10, lr, r4\n"                                   \
     "smlad r7, r11, lr, r7\n"                                   \
     "ldr lr, [r1, #4]\n"                                        \
     "smlad r2, r8, r12, " minus0 "\n"                           \
@@ -84,12 +84,12 @@
     "ldr lr, [r1, #2 * %c[pitch] + %c[step] + 4]\n"             \
     ".endif\n"                                                  \
     ".if %c[cols] == 2\n"                                       \
-    "smlad r4, r8, r12, " plus0 "\n"                            \
     "sxtb16 r10, r8\n"                                          \
+    "smlad r4, r8, r12, " plus0 "\n"                            \
     "smlad r7, r9, r12, " plus1 "\n"                            \
     "ldr r12, [r1], #%c[step]\n"                                \
-    "smlad r4, r10, lr, r4\n"                                   \
     "sxtb16 r11, r9\n"                                          \
+    "smlad r4, r10, lr, r4\n"                                   \
     "smlad r7, r11, lr, r7\n"                                   \
     "ldr lr, [r1, #4 - %c[step]]\n"                             \
     "smlad r3, r8, r12, r3\n"                                   \
@@ -102,8 +102,8 @@
     "ldr lr, [r1, #%c[pitch] + 4]\n"                            \
     ".endif\n"                                                  \
     ".if %c[cols] == 1\n"                                       \
-    "smlad r3, r8, r12, r3\n"                                   \
     "sxtb16 r10, r8\n"                                          \
+    "smlad r3, r8, r12, r3\n"                                   \
     "smlad r6, r9, r12, r6\n"                                   \
     "ldr r8, [r0], #8\n"                                        \
     "sxtb16 r11, r9\n"                                          \
