@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.emit import Program, Sources, build_program, model_name, render
+from codegen.fit import Choice, Patches, arrange
 from codegen.ir import Graph
-from codegen.kernels import select
 from codegen.kernels.base import Variant
 from codegen.load import load
-from codegen.ops import View
 from codegen.passes import lower
 from codegen.passes.dead_channels import Savings, remove_dead_channels
-from codegen.planner import MemoryPlan, Strategy, plan_memory
+from codegen.planner import MemoryPlan, Strategy
 from codegen.planner.check import check
 from codegen.planner.materialize import materialize
-from codegen.planner.needs import needs
-from codegen.planner.order import choose_order, reordered
 from codegen.target import Target
 
 
@@ -27,7 +24,8 @@ class Compiled:
     """Every stage's value.
 
     `graph` is lowered and in execution order; `selection` follows its nodes. `order` gives, for
-    each node of `graph`, its place in the graph as lowering left it.
+    each node of `graph`, its place in the graph as lowering (and tiling) left it. `choices` tells
+    what was given up for memory.
     """
 
     name: str
@@ -39,6 +37,7 @@ class Compiled:
     program: Program
     sources: Sources
     savings: Savings
+    choices: tuple[Choice, ...] = ()
 
 
 def compile_model(
@@ -47,36 +46,54 @@ def compile_model(
     *,
     strategy: Strategy = "auto",
     name: str | None = None,
+    patches: Patches = "off",
+    ram_limit_bytes: int | None = None,
 ) -> Compiled:
     """Compile an ONNX file, or a loaded graph, to C for `target`.
 
     `name` becomes the prefix of every symbol and file (made a C identifier); the file's stem by
-    default. Raises ModelError, UnsupportedError, or PlanError when the independent checker convicts
-    the plan.
+    default. `patches` and `ram_limit_bytes` trade work for memory: see `codegen.fit`. Raises
+    ModelError, UnsupportedError, or PlanError when no program fits the limit or when the
+    independent checker convicts the plan.
     """
     if isinstance(model, Graph):
         graph, title = model, name or model.name
     else:
         graph, title = load(model), name or Path(model).stem
-    return compile_lowered(lower(graph), target, strategy=strategy, name=title)
+    return compile_lowered(
+        lower(graph),
+        target,
+        strategy=strategy,
+        name=title,
+        patches=patches,
+        ram_limit_bytes=ram_limit_bytes,
+    )
 
 
 def compile_lowered(
-    graph: Graph, target: Target, *, strategy: Strategy = "auto", name: str
+    graph: Graph,
+    target: Target,
+    *,
+    strategy: Strategy = "auto",
+    name: str,
+    patches: Patches = "off",
+    ram_limit_bytes: int | None = None,
 ) -> Compiled:
     """As `compile_model`, from a graph in the lowered dialect."""
     safe_name = model_name(name)
     live, savings = remove_dead_channels(graph)
-    given = materialize(live)
-    chosen = tuple(
-        None if isinstance(node.op, View) else select(node, given, target) for node in given.nodes
-    )
-    needed = needs(given, chosen, target)
-    order = choose_order(given, needed)
-    ordered, selection = reordered(given, order), tuple(chosen[i] for i in order)
-    plan = plan_memory(ordered, tuple(needed[i] for i in order), strategy=strategy)
-    program = build_program(safe_name, ordered, selection, plan, target)
-    check(program, ordered, selection, target)
+    made = arrange(materialize(live), target, strategy, patches, ram_limit_bytes)
+    program = build_program(safe_name, made.graph, made.selection, made.plan, target)
+    check(program, made.graph, made.selection, target)
     return Compiled(
-        safe_name, target, ordered, order, selection, plan, program, render(program), savings
-    )  # fmt: skip
+        safe_name,
+        target,
+        made.graph,
+        made.order,
+        made.selection,
+        made.plan,
+        program,
+        render(program),
+        savings,
+        made.choices,
+    )

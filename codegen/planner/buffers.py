@@ -163,6 +163,11 @@ def saving_bytes(problem: Problem, overlay: Overlay) -> int:
 
 def lower_bound(problem: Problem) -> int:
     """No packing is smaller: the largest sum alive at one step, less what overlaps can save."""
+    return max(live_bytes(problem).values(), default=0)
+
+
+def live_bytes(problem: Problem) -> dict[int, int]:
+    """Bytes alive at each step where that changes, less what overlaps can save."""
     buffers = problem.buffers
     unit = problem.unit_bytes
     change: dict[int, int] = {}
@@ -176,8 +181,9 @@ def lower_bound(problem: Problem) -> int:
         at_step = saved.setdefault(out.first, {})
         total = at_step.get(overlay.output, 0) + round_up(saving_bytes(problem, overlay), unit)
         at_step[overlay.output] = min(total, round_up(out.size_bytes, unit))
-    live = peak = 0
+    live = 0
+    found: dict[int, int] = {}
     for step in sorted(change):
-        live += change.get(step, 0)
-        peak = max(peak, live - sum(saved.get(step, {}).values()))
-    return peak
+        live += change[step]
+        found[step] = live - sum(saved.get(step, {}).values())
+    return found

@@ -110,11 +110,15 @@ def tiled(graph: Graph, at: str, rows: int, cols: int) -> Graph | None:
 
 def macs(graph: Graph) -> int:
     """Multiplications of all convolutions; padding counts, as everywhere in this field."""
-    return sum(
-        prod(graph.tensors[node.outputs[0]].shape) * prod(graph.tensors[node.inputs[1]].shape[1:])
-        for node in graph.nodes
-        if isinstance(node.op, ConvS8 | ConvF32)
-    )
+    return sum(node_macs(node, graph) for node in graph.nodes)
+
+
+def node_macs(node: Node, graph: Graph) -> int:
+    """Multiplications of one node if it is a convolution, else 0."""
+    if not isinstance(node.op, ConvS8 | ConvF32):
+        return 0
+    y, w = graph.tensors[node.outputs[0]], graph.tensors[node.inputs[1]]
+    return prod(y.shape) * prod(w.shape[1:])
 
 
 class _Builder:
