@@ -252,6 +252,45 @@ class Layer:
     mix: Mapping[str, Count] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A layer's access to memory that is not its own, once per cause.
+
+    `what` is the verb of the sentence; `tensor` and `offset` the byte that was meant (the nearest
+    tensor of the layer when none was); `holds` what the byte held; `count` how many bytes.
+    """
+
+    layer: str
+    what: str
+    tensor: str
+    offset: int
+    address: Count
+    symbol: str
+    pc: Count
+    count: Count
+    holds: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScratchUse:
+    """Scratch that a layer was given, and how far into it an access reached."""
+
+    layer: str
+    asked_bytes: Count
+    used_bytes: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sanitizer:
+    """What a watched run found. `untouched_bytes` were planned for tensors and never accessed."""
+
+    ok: bool
+    violations: tuple[Violation, ...]
+    planned_bytes: Count
+    untouched_bytes: Count
+    scratch: tuple[ScratchUse, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
     """What the generator left out because no output can depend on it: channels that are constant
@@ -284,6 +323,7 @@ class Results:
     plan: Plan | None = None
     timing: Timing | None = None
     supply: Supply | None = None
+    sanitizer: Sanitizer | None = None
     layers: tuple[Layer, ...]
     sources: Mapping[str, Source]
 
