@@ -49,6 +49,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--simharness-require", default="", metavar="ENGINES",
         help="comma-separated engines whose absence fails tests instead of skipping them",
     )  # fmt: skip
+    group.addoption(
+        "--simharness-reuse", action="store_true",
+        help="take reports of equal earlier runs, where nothing they rest on has changed on disk",
+    )  # fmt: skip
     parser.addini("simharness_fail", "the default of --simharness-fail", default="")
 
 
@@ -110,6 +114,7 @@ def sim(request: pytest.FixtureRequest) -> Sim:
             options.setdefault("engine", engine)
         if not {"core", "board"} & set(options):
             options["core"] = DEFAULT_CORE
+        options.setdefault("reuse", bool(request.config.getoption("--simharness-reuse")))
         report = simharness.run(_beside(request, model), **options)
         _record(request, report, label)
         if gate:
