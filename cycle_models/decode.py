@@ -25,6 +25,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_ALIASES = {"movs": "mov", "rsbs": "rsb", "subs": "sub", "adds": "add"}
 _SHIFTS = frozenset({"lsl", "lsr", "asr", "ror", "rrx"})
 _SIMD = frozenset(
     prefix + operation + suffix
@@ -153,6 +154,11 @@ def _capstone() -> capstone.Cs:
     return engine
 
 
+def disassemble(data: bytes, address: int) -> Iterator[capstone.CsInsn]:
+    """Capstone's own view of a block, with operands; stops at what capstone does not know."""
+    yield from _capstone().disasm(data, address)
+
+
 def _decode(data: bytes, address: int) -> Iterator[Instruction]:
     at = 0
     while at < len(data):
@@ -178,6 +184,7 @@ def _instruction(raw: capstone.CsInsn) -> Instruction:
     mnemonic = str(raw.mnemonic)
     if name == "hint":
         name = mnemonic.removesuffix(".w")
+    name = _ALIASES.get(name, name)
     kind = _kind(raw, name, mnemonic)
     registers = [
         (_expand(raw.reg_name(o.reg)), o) for o in raw.operands if o.type == arm.ARM_OP_REG

@@ -25,9 +25,6 @@ SOURCE = Path(__file__).parent / "native" / "memsim_unicorn.c"
 FINE = 16
 """The simulator's clock ticks per core cycle."""
 
-DATA_ADDRESSES = (0x0000_0000, 0xDFFF_FFFF)
-"""Where engines report data accesses: everywhere but in the core's own registers."""
-
 _NONE = 0xFFFFFFFF
 _REGIONS, _CACHES, _STORES = 16, 4, 8
 

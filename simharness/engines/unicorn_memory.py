@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Memory mode: one inference in Unicorn whose fetches and data accesses feed the memory simulator.
 
-Zero-wait cycles come from counts, as always; this adds the stalls of memories that are slower. It
-costs a native callback per access, so engines run it only on request, and reports name the mode.
+Zero-wait cycles come from counts, as always; this adds the stalls of memories that are slower. The
+addresses of accesses are told from the registers at each block's entry (cycle_models.addresses),
+without Unicorn's memory hooks, which cost ten times as much and upset IT blocks.
 """
 
 from __future__ import annotations
@@ -12,21 +13,20 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from unicorn.unicorn_const import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
+from unicorn.unicorn_const import UC_HOOK_BLOCK
 from unicorn.unicorn_py3.unicorn import UcError, uclib
 
 from cycle_models import memory
 from cycle_models.core import Core
-from cycle_models.memory import MemorySystem, declare, stalls_of
-from cycle_models.timing import MemoryStalls, block_cost
+from cycle_models.feed import PlanFunction, planner
+from cycle_models.memory import MemorySystem, Totals, declare, stalls_of
+from cycle_models.timing import MemoryStalls
 from simharness import native
 from simharness.engines.unicorn import invoke
 from simharness.engines.unicorn_count import RUN, UNLIMITED, NativeCounter
 from simharness.engines.unicorn_cpu import Cpu
 from simharness.errors import ToolMissingError
 from simharness.image import Image
-
-_Cost = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(memory.Cost))
 
 
 def memory_stalls(
@@ -63,18 +63,22 @@ class Feed:
         self._system = system
         self._names = (RUN, *cpu.image.layers)
         self._sim = self._library.ms_new(ctypes.byref(system.config), len(self._names))
-        cost = block_cost(cpu.image.code, core)
-        self._cost = _Cost(lambda pc, size, into: into.contents.fill(*cost(pc, size)))
+        fill = planner(cpu.image.code, core)
+        self._plan = PlanFunction(lambda pc, size, into: fill(pc, size, into.contents))
         self._feed = self._library.ms_feed_new(
-            self._sim, cpu.counter.bucket_address, self._cost,
-            ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p),
-            ctypes.cast(uclib.uc_reg_write, ctypes.c_void_p),
+            self._sim, cpu.counter.bucket_address, self._plan,
+            ctypes.cast(uclib.uc_reg_read_batch, ctypes.c_void_p),
         )  # fmt: skip
         if not self._sim or not self._feed:
             raise MemoryError("no memory for the memory simulator")
         self._hook(cpu, UC_HOOK_BLOCK, self._library.ms_on_block, 1, 0)
-        kinds = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
-        self._hook(cpu, kinds, self._library.ms_on_access, *memory.DATA_ADDRESSES)
+        for region in cpu.regions:
+            host = region.data.ctypes.data
+            if not self._library.ms_feed_host(
+                self._feed, region.memory.origin, region.data.size, host
+            ):
+                raise MemoryError(f"too many memories: {len(cpu.regions)}")
+        self._cpu = cpu  # whose memories the feed reads
 
     def __del__(self) -> None:
         if getattr(self, "_feed", None):
@@ -95,27 +99,41 @@ class Feed:
         """Start or stop taking events."""
         self._library.ms_feed_run(self._feed, int(running))
 
-    def stalls(self) -> dict[str, MemoryStalls]:
-        """What was found so far."""
+    def unseen_share(self) -> float:
+        """The share of data accesses whose address could not be told."""
+        return float(self._library.ms_feed_unseen(self._feed))
+
+    def totals(self) -> dict[str, Totals]:
+        """What the simulator added up so far, by layer."""
         if not self._library.ms_feed_ok(self._feed):
             raise MemoryError("no memory for the memory simulator")
         return {
-            name: stalls_of(self._system, self._library.ms_result(self._sim, bucket).contents)
+            name: self._library.ms_result(self._sim, bucket).contents
             for bucket, name in enumerate(self._names)
         }
+
+    def stalls(self) -> dict[str, MemoryStalls]:
+        """The stalls found so far, by layer."""
+        return {name: stalls_of(self._system, t) for name, t in self.totals().items()}
 
 
 @cache
 def _library() -> ctypes.CDLL:
     library = declare(ctypes.CDLL(str(native.build(str(memory.SOURCE)))))
     library.ms_feed_new.argtypes = (
-        ctypes.c_void_p, ctypes.c_void_p, _Cost, ctypes.c_void_p, ctypes.c_void_p,
+        ctypes.c_void_p, ctypes.c_void_p, PlanFunction, ctypes.c_void_p,
     )  # fmt: skip
     library.ms_feed_new.restype = ctypes.c_void_p
     library.ms_feed_free.argtypes = (ctypes.c_void_p,)
     library.ms_feed_free.restype = None
     library.ms_feed_run.argtypes = (ctypes.c_void_p, ctypes.c_int)
     library.ms_feed_run.restype = None
+    library.ms_feed_host.argtypes = (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p,
+    )  # fmt: skip
+    library.ms_feed_host.restype = ctypes.c_int
+    library.ms_feed_unseen.argtypes = (ctypes.c_void_p,)
+    library.ms_feed_unseen.restype = ctypes.c_double
     library.ms_feed_ok.argtypes = (ctypes.c_void_p,)
     library.ms_feed_ok.restype = ctypes.c_int
     return library
