@@ -35,6 +35,7 @@ def run(
     emulate_anyway: bool = False,
     budget: int = BUDGET,
     timing: TimingMode = "auto",
+    sanitize: bool = False,
     reuse: bool = False,
     progress: Progress = silent,
 ) -> Report:
@@ -45,6 +46,8 @@ def run(
     taken (all by default); without it `samples` random ones (4 by default) are drawn from `seed`. A
     network that does not fit is built and measured but runs only with `emulate_anyway`, on enlarged
     memories. `timing` "auto" simulates the board's flash and caches, "zero-wait" does without.
+    `sanitize` runs the first sample once more under watch of every memory access: `report.ok` is
+    False when a layer touches what is not its own, and `report.results.sanitizer` says what.
     `reuse` takes the report of an earlier equal run from the cache, where nothing that it rests on
     has changed since: model, options, machine files, compiler, libraries, or simharness itself.
     Outputs that differ from ONNX Runtime's are no error: `report.ok` is False then and
@@ -53,7 +56,7 @@ def run(
     """
     options = RunOptions(
         core, board, clock_hz, toolchain, optimize, requant, planner, reference_kernels, engine,
-        inputs, samples, seed, emulate_anyway, budget, timing,
+        inputs, samples, seed, emulate_anyway, budget, timing, sanitize,
     )  # fmt: skip
     key = earlier.key(model, options) if reuse else ""
     known = earlier.find(key) if key else None

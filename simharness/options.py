@@ -40,3 +40,4 @@ class RunOptions:
     emulate_anyway: bool
     budget: int
     timing: TimingMode
+    sanitize: bool = False

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The dynamic check of a memory plan: every byte of the arena knows which tensor it holds.
 
-A run under watch convicts a layer that reads a byte which is dead, uninitialized, another tensor's or
-already overwritten by its own output, and one that writes anything but its outputs and its scratch.
+A run under watch convicts a layer that reads a byte which is dead, uninitialized, another tensor's
+or already overwritten by its own output, and one that writes anything but its outputs and scratch.
 In-place and overlapped kernels are held to the same rules. What a layer may touch comes from the
 emitted program (`contract`), or for any other ELF from a file of regions (`read_contract`).
 """
@@ -73,11 +73,10 @@ def contract(compiled: Compiled, image: Image) -> Contract:
     program = compiled.program
 
     def place(argument: Argument) -> int:
-        index = argument.memory.removeprefix("input").removeprefix("output")
-        symbols = {"arena": f"{program.name}_arena"}
+        symbol = f"{program.name}_arena"
         if argument.memory != "arena":
-            symbols[argument.memory] = ("sim_in" if argument.memory[0] == "i" else "sim_out") + index
-        return image.symbols[symbols[argument.memory]].address + argument.offset
+            symbol = argument.memory.replace("output", "sim_out").replace("input", "sim_in")
+        return image.symbols[symbol].address + argument.offset
 
     def regions(arguments: Iterable[Argument], access: Access, scratch: str) -> list[Region]:
         return [Region(a.tensor or scratch, place(a), a.size_bytes, access) for a in arguments]
@@ -188,9 +187,7 @@ def read_contract(path: str | Path, image: Image) -> Contract:
     )
 
 
-def sanitize(
-    image: Image, values: tuple[bytes, ...], rules: Contract, *, budget: int
-) -> Sanitizer:
+def sanitize(image: Image, values: tuple[bytes, ...], rules: Contract, *, budget: int) -> Sanitizer:
     """Run one inference under watch.
 
     Raises FaultError as any run, ToolMissingError where no native code can be built.
@@ -343,7 +340,7 @@ class _Watch:
             for regions in self._rules.layers.values():
                 for r in regions:
                     low, high = r.address - address, r.address - address + r.size_bytes
-                    if 0 <= low and high <= size:
+                    if low >= 0 and high <= size:
                         given[low:high] = True
             seen = np.ctypeslib.as_array(self._library.san_touched(self._watcher, number), (size,))
             planned += int(given.sum())

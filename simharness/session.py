@@ -25,6 +25,7 @@ from simharness.report.model import (
     Options,
     Report,
     Results,
+    Sanitizer,
     Toolchain,
 )
 from simharness.toolchain import Built
@@ -38,6 +39,7 @@ class _Outcome:
     check: Check | None = None
     timing: Timing | None = None
     energy: Energy | None = None
+    sanitizer: Sanitizer | None = None
 
 
 def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
@@ -69,12 +71,24 @@ def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
                 trace, image, machine, suite.inputs[0], budget=o.budget, mode=o.timing
             )
             used = execution.energy_of(timed, machine)
-            found = _Outcome(trace, checked, timed, used)
+            watched = None
+            if o.sanitize:
+                from simharness import sanitize
+
+                progress("watching every memory access")
+                rules = sanitize.contract(compiled, built.image)
+                watched = sanitize.sanitize(built.image, suite.inputs[0], rules, budget=o.budget)
+            found = _Outcome(trace, checked, timed, used, watched)
     options = Options(
         o.optimize, o.requant, o.planner, o.reference_kernels,
         found.check.samples if found.check else 0, o.seed, o.budget,
     )  # fmt: skip
     return _report(model_input.path, tuple(files), options, compiled, machine, built, found)
+
+
+def clean(found: Sanitizer | None) -> bool:
+    """Whether a watch, if there was one, saw nothing wrong."""
+    return found is None or found.ok
 
 
 def _report(
@@ -92,7 +106,7 @@ def _report(
     fit = assemble.fit(built.fit, enlarged=built.image.enlarged and trace is not None)
     cycles = timed.total.cycles if timed else None
     results = Results(
-        ok=found.check is not None and found.check.ok,
+        ok=found.check is not None and found.check.ok and clean(found.sanitizer),
         fit=fit,
         check=found.check,
         instructions=trace.instructions if trace else None,
@@ -105,6 +119,7 @@ def _report(
         plan=assemble.plan(compiled),
         timing=assemble.timing(timed) if timed else None,
         supply=assemble.supply(found.energy) if found.energy else None,
+        sanitizer=found.sanitizer,
         layers=layers,
         sources=assemble.sources(trace),
     )

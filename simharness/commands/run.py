@@ -61,6 +61,10 @@ def add(commands: Commands) -> None:
         "--timing", choices=("auto", "zero-wait"), default="auto",
         help="simulate the board's flash and caches (auto), or take memories as zero-wait",
     )  # fmt: skip
+    group.add_argument(
+        "--sanitize", action="store_true",
+        help="watch every memory access: dead, foreign or uninitialized bytes, stray writes",
+    )  # fmt: skip
     add_output_options(parser)
     add_talk_options(parser)
     parser.set_defaults(handler=handle)
@@ -101,6 +105,7 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             emulate_anyway=arguments.emulate_anyway,
             budget=arguments.budget or BUDGET,
             timing=arguments.timing,
+            sanitize=arguments.sanitize,
             reuse=arguments.reuse,
             progress=progress,
         )
@@ -131,6 +136,8 @@ def complain(report: Report, style: str, talk: Talk) -> None:
             talk.error(figures.check(found.check))
             if found.check.divergence:
                 talk.error(figures.divergence(found.check))
+        for line in figures.violations(found.sanitizer):
+            talk.error(line)
         if not found.fit.ok:
             talk.error(figures.fit(found.fit))
     if found.check is None and not found.fit.ok:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from simharness.report.model import Check, Cycles, Fit, Interval, Report
+from simharness.report.model import Check, Cycles, Fit, Interval, Report, Sanitizer
 
 
 def count(value: int) -> str:
@@ -64,6 +64,8 @@ def verdict(report: Report) -> str:
         return f"DOES NOT FIT: {name}"
     if not found.check.ok:
         return f"WRONG: {name} computes something else than {found.check.reference}"
+    if found.sanitizer and not found.sanitizer.ok:
+        return f"WRONG MEMORY ACCESS: {name} touches memory that is not its own"
     if not found.fit.ok:
         return f"DOES NOT FIT: {name}; emulated on enlarged memories, outputs are right"
     return f"OK: {name}"
@@ -110,3 +112,21 @@ def divergence(value: Check) -> str:
         f"index {list(d.index)}: ours {number(d.ours)}, reference {number(d.reference)}"
     )
     return text if d.accumulator is None else f"{text}, accumulator {d.accumulator}"
+
+
+def sanitizer(found: Sanitizer) -> str:
+    """What a clean watch saw."""
+    idle = size(found.untouched_bytes) if found.untouched_bytes else "none"
+    return f"sanitizer: no wrong memory access; planned bytes never touched: {idle}"
+
+
+def violations(found: Sanitizer | None) -> list[str]:
+    """A line per cause: layer, tensor, byte, symbol and address."""
+    return [
+        f"sanitizer: layer {v.layer} {v.what}: {v.tensor or 'no tensor'} byte {v.offset} at "
+        f"{v.address:#010x}"
+        + (f", which holds {v.holds}" if v.holds and v.holds != v.tensor else "")
+        + (f", by {v.symbol} ({v.pc:#010x})" if v.symbol else "")
+        + f", {v.count} times"
+        for v in (found.violations if found else ())
+    ]

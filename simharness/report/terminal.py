@@ -37,6 +37,10 @@ def render(report: Report, *, color: bool = False, width: int | None = None) -> 
         console.print(_cell(figures.check(found.check), good if found.check.ok else bad))
         if found.check.divergence:
             console.print(_cell(figures.divergence(found.check), bad))
+    for line in figures.violations(found.sanitizer):
+        console.print(_cell(line, bad))
+    if found.sanitizer and found.sanitizer.ok:
+        console.print(_cell(figures.sanitizer(found.sanitizer), good))
     console.print()
     console.print(_pairs(summary(report)))
     console.print()
