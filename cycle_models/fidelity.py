@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# ruff: noqa: E501 - tables read best with one row per line
 """How far the models are from silicon: `python -m cycle_models.fidelity` prints the table.
 
 Published rows are in `measured/`. CoreMark's programs are not ours to ship; what is kept of them is
@@ -159,6 +160,32 @@ def assumed_table() -> list[str]:
     return lines
 
 
+CONTRADICTIONS = """\
+### Where published figures contradict each other
+
+| what | said | believed, and why |
+|---|---|---|
+| M4: loads with write-back of one base in a row | jnk0le: do not overlap; MLPerf firmware of ST \
+(kws, L4R5): 5 % too slow with that rule | they overlap: whole programs outweigh a template |
+| M4: STR with immediate offset after LDR | Arm TRM: 3 for the pair; jnk0le: one per cycle | the TRM; \
+CoreMark at -O0, full of such pairs, agrees |
+| M4: LDR after STR | Arm TRM: 2; jnk0le: one more | one more: CoreMark -O0 is 6 % off without it |
+| M4: P of a taken branch | Arm TRM: 1 to 3; mbed and nrfx loops: 1; blaatschaap, code in SRAM: 2 | 1, \
+and one more when code runs over the system bus |
+| M4: loads | SLOTHY: 2 each; Arm TRM: N + 1 in a row | the TRM, and only within one memory (jnk0le); \
+firmware whose loads alternate between flash and SRAM is 2 % off without that |
+| M4: FP multiply-accumulate | LLVM: 1 per cycle; Arm's table: 3 | Arm's table |
+| M33: taken branch | SLOTHY: 3; jnk0le: 2, or 1 when paired; nrfx and mbed loops: 3 per iteration | \
+jnk0le, which explains both loops |
+| M33: inline shifts | jnk0le: 2 for all; SLOTHY: LSL 1 | SLOTHY, which measured them one by one |
+| M7: mispredicted branch | jnk0le: 8, or 6 with early flags; LLVM: 6 | jnk0le |
+| M7: DSP in the younger slot | LLVM: allowed; jnk0le: older slot only | jnk0le: firmware of ST and \
+Bosch is 5 to 7 % too fast otherwise |
+| M4 of i.MX RT1170 | CoreMark at a nominal 400 MHz is 1.8 % below RT1160's per MHz | its PLL makes \
+392.7 MHz; with that the two agree to 0.1 % |
+"""
+
+
 def fragment() -> str:
     """The part of FIDELITY.md that the models' own data determine."""
     parts = [
@@ -188,6 +215,7 @@ def fragment() -> str:
         "",
         *assumed_table(),
         "",
+        CONTRADICTIONS,
     ]
     return "\n".join(parts)
 

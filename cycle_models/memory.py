@@ -234,14 +234,15 @@ def _store(chip: Chip, name: str, states: int, no_prefetch: bool) -> _Store:
         per_wait_state = float(table.get(f"{key}_per_wait_state", 0.0))
         return round(FINE * (base + per_wait_state * states))
 
+    first = cycles("first")
     return _Store(
-        cycles("first"),
+        first,
         cycles("beat"),
         int(number_of(chip.path, table, "beat_bytes", f"store.{name}")),
         cycles("sequential"),
         cycles("write"),
         cycles("write_slack"),
-        cycles("occupancy"),
+        cycles("occupancy") if first else 0,  # a memory that answers at once is never busy
         int(bool(table.get("prefetch", False)) and not no_prefetch and states > 0),
         int(bool(table.get("external", False))),
     )
