@@ -26,6 +26,7 @@ from codegen.planner.liveness import liveness
 from codegen.planner.memory import choose_views
 from codegen.planner.needs import Need, activation_inputs, needs
 from codegen.planner.order import choose_order, reordered
+from codegen.planner.storage import storages
 from codegen.planner.tiles import macs, node_macs, stage, tiled
 from codegen.target import Target
 
@@ -83,39 +84,71 @@ def arrange(
     Without a limit the kernels are the fastest. With one, the cheapest of kernels and tiles whose
     arena is no larger; PlanError, naming the tensors in the way, when there is none.
     """
-    plain = _arranged(graph, target, _fastest(graph, target), strategy)
+    made = _arranged(graph, target, _fastest(graph, target), strategy)
     if isinstance(patches, tuple):
-        found = _best_tiles(graph, target, strategy, (patches,), None)
-        plain = plain if found is None else found
+        made = _tiled_as_asked(graph, target, strategy, patches)
+        graph = made.graph
     elif patches == "auto" and ram_limit_bytes is None:
         found = _best_tiles(graph, target, strategy, _GRIDS, AUTO_EXTRA * macs(graph))
-        plain = found if found and found.plan.arena_bytes < plain.plan.arena_bytes else plain
-    if ram_limit_bytes is None or plain.plan.arena_bytes <= ram_limit_bytes:
-        return plain
-    return _fitted(graph, target, strategy, patches, ram_limit_bytes, plain)
+        made = found if found and found.plan.arena_bytes < made.plan.arena_bytes else made
+    if ram_limit_bytes is None or made.plan.arena_bytes <= ram_limit_bytes:
+        return made
+    grids = _GRIDS if patches == "auto" else ()
+    return _fitted(graph, target, strategy, grids, ram_limit_bytes, made.choices)
+
+
+def _tiled_as_asked(
+    graph: Graph, target: Target, strategy: Strategy, grid: tuple[int, int]
+) -> Arranged:
+    found = _best_tiles(graph, target, strategy, (grid,), None)
+    if found is None:
+        asked = f"{grid[0]}x{grid[1]} tiles"
+        raise PlanError(
+            Problem(
+                f"no layers can run in {asked}", "patches", "ask for fewer tiles, or auto, or off"
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draft:
+    """A graph with kernels, not planned yet; no arena of it is smaller than `bound_bytes`."""
+
+    graph: Graph
+    selection: tuple[Variant | None, ...]
+    choices: tuple[Choice, ...]
+    bound_bytes: int
+
+    @property
+    def extra_macs(self) -> int:
+        return sum(choice.extra_macs for choice in self.choices)
 
 
 def _fitted(
     graph: Graph,
     target: Target,
     strategy: Strategy,
-    patches: Patches,
+    grids: Sequence[tuple[int, int]],
     limit_bytes: int,
-    plain: Arranged,
+    choices: tuple[Choice, ...],
 ) -> Arranged:
-    """The cheapest arrangement within the limit."""
-    tries = [plain, _with_other_kernels(graph, target, strategy, limit_bytes, plain.choices)]
-    if patches != "off":
-        grids = _GRIDS if patches == "auto" else (patches,)
-        for choice, tiles in _tilings(graph, grids, limit_bytes)[:_TRIALS]:
-            known = [a.extra_macs for a in tries if a.plan.arena_bytes <= limit_bytes]
-            if choice.extra_macs >= min(known, default=choice.extra_macs + 1):
-                break
-            tries.append(_with_other_kernels(tiles, target, strategy, limit_bytes, (choice,)))
-    fitting = [a for a in tries if a.plan.arena_bytes <= limit_bytes]
-    if not fitting:
-        raise _too_large(min(tries, key=lambda a: a.plan.arena_bytes), limit_bytes)
-    return min(fitting, key=lambda a: (a.extra_macs, a.plan.arena_bytes))
+    """The cheapest arrangement within the limit; `choices` are already in `graph`."""
+    drafts = [_with_other_kernels(graph, target, limit_bytes, choices)]
+    for choice, tiles in _tilings(graph, grids, limit_bytes)[:_TRIALS]:
+        known = [d.extra_macs for d in drafts if d.bound_bytes <= limit_bytes]
+        if choice.extra_macs >= min(known, default=choice.extra_macs + 1):
+            break
+        drafts.append(_with_other_kernels(tiles, target, limit_bytes, (choice,)))
+    drafts.sort(key=lambda d: (d.bound_bytes > limit_bytes, d.extra_macs, d.bound_bytes))
+    tries: list[Arranged] = []
+    for draft in drafts:
+        if draft.bound_bytes <= limit_bytes or not tries:
+            made = _arranged(draft.graph, target, draft.selection, strategy, draft.choices)
+            if made.plan.arena_bytes <= limit_bytes:
+                return made
+            tries.append(made)
+    raise _too_large(min(tries, key=lambda a: a.plan.arena_bytes), limit_bytes)
 
 
 def _arranged(
@@ -139,12 +172,8 @@ def _fastest(graph: Graph, target: Target) -> list[Variant | None]:
 
 
 def _with_other_kernels(
-    graph: Graph,
-    target: Target,
-    strategy: Strategy,
-    limit_bytes: int,
-    choices: tuple[Choice, ...],
-) -> Arranged:
+    graph: Graph, target: Target, limit_bytes: int, choices: tuple[Choice, ...]
+) -> _Draft:
     """Swap kernels one at a time, the best bargain first, until the limit holds or none helps."""
     selection = _fastest(graph, target)
     needed = list(needs(graph, selection, target))
@@ -152,53 +181,63 @@ def _with_other_kernels(
     ordered = reordered(graph, order)
     views = choose_views(ordered, [needed[i] for i in order])
 
-    def excess(trial: Sequence[Need]) -> Mapping[int, int]:
-        """By how many bytes each node is above the limit, those only that are."""
+    def excess(trial: Sequence[Need]) -> tuple[int, Mapping[int, int]]:
+        """The lower bound, and by how many bytes each node is above the limit, if it is."""
         live = liveness(ordered, [trial[i] for i in order], views)
-        above = {s: n - limit_bytes for s, n in live_bytes(live.problem).items() if n > limit_bytes}
-        return {
-            order[k]: above[s] for k, s in enumerate(live.steps) if s is not None and s in above
-        }
+        sizes = live_bytes(live.problem)
+        above = {s: n - limit_bytes for s, n in sizes.items() if n > limit_bytes}
+        nodes = {order[k]: above[s] for k, s in enumerate(live.steps) if s in above}
+        return max(sizes.values(), default=0), nodes
 
-    swaps = list(_swaps(graph, target, selection))
-    over = excess(needed)
+    bound, over = excess(needed)
+    swapped: set[int] = set()
     while over:
         now = sum(over.values())
-        trials = []
-        for number, (index, _, need, cost) in enumerate(swaps):
-            if index in over:
-                after = sum(excess([*needed[:index], need, *needed[index + 1 :]]).values())
-                trials.append((cost / max(now - after, 1), number, after))
-        helping = [trial for trial in trials if trial[2] < now]
-        if not helping:
+        best: tuple[float, int, _Swap] | None = None
+        for index in sorted(over.keys() - swapped):
+            for swap in _swaps(index, graph, target, selection):
+                trial = [*needed[:index], swap.need, *needed[index + 1 :]]
+                saved = now - sum(excess(trial)[1].values())
+                if saved > 0 and (best is None or swap.extra_macs / saved < best[0]):
+                    best = swap.extra_macs / saved, index, swap
+        if best is None:
             break
-        number = min(helping)[1]
-        index, variant, need, cost = swaps[number]
-        old, selection[index], needed[index] = selection[index], variant, need
-        name = old.name if old else ""
-        detail = f"{variant.name} instead of {name}"
-        choices = (*choices, Choice("kernel", graph.nodes[index].name, detail, cost))
-        swaps = [swap for swap in swaps if swap[0] != index]
-        over = excess(needed)
-    return _arranged(graph, target, selection, strategy, choices)
+        _, index, swap = best
+        choices = (
+            *choices,
+            Choice("kernel", graph.nodes[index].name, swap.detail, swap.extra_macs),
+        )
+        selection[index], needed[index] = swap.variant, swap.need
+        swapped.add(index)
+        bound, over = excess(needed)
+    return _Draft(graph, tuple(selection), choices, bound)
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """Another kernel for a node."""
+
+    variant: Variant
+    need: Need
+    extra_macs: int
+    detail: str
 
 
 def _swaps(
-    graph: Graph, target: Target, selection: Sequence[Variant | None]
-) -> Iterator[tuple[int, Variant, Need, int]]:
-    """(node, variant, need, cost) of every kernel that needs other memory than the one selected."""
+    index: int, graph: Graph, target: Target, selection: Sequence[Variant | None]
+) -> Iterator[_Swap]:
+    """The kernels after the selected one that take the node, too."""
+    node, chosen = graph.nodes[index], selection[index]
     variants = REFERENCES if target.reference_kernels else VARIANTS
-    for index, (node, chosen) in enumerate(zip(graph.nodes, selection, strict=True)):
-        if chosen is None:
-            continue
-        for variant in variants[variants.index(chosen) + 1 :]:
-            if variant.accepts(node, graph, target):
-                need = Need(
-                    variant.scratch_bytes(node, graph, target),
-                    tuple(variant.overlaps(node, graph, target)),
-                )
-                factor = PLAIN_SLOWER if variant in REFERENCES else SLOWER
-                yield index, variant, need, int((factor - 1) * _work(node, graph))
+    if chosen is None:
+        return
+    for variant in variants[variants.index(chosen) + 1 :]:
+        if variant.accepts(node, graph, target):
+            scratch_bytes = variant.scratch_bytes(node, graph, target)
+            need = Need(scratch_bytes, tuple(variant.overlaps(node, graph, target)))
+            factor = PLAIN_SLOWER if variant in REFERENCES else SLOWER
+            cost = int((factor - 1) * _work(node, graph))
+            yield _Swap(variant, need, cost, f"{variant.name} instead of {chosen.name}")
 
 
 def _work(node: Node, graph: Graph) -> int:
@@ -277,8 +316,8 @@ def _places(graph: Graph) -> list[tuple[int, Node]]:
 
 def _optimistic(graph: Graph) -> int:
     """An arena that kernels would need which use no scratch and overlap as far as they can."""
-    wishes = _wishes(graph)
-    return lower_bound(liveness(graph, wishes, choose_views(graph, wishes)).problem)
+    everything = storages(graph, frozenset(range(len(graph.nodes))))
+    return lower_bound(liveness(graph, _wishes(graph), everything).problem)
 
 
 def _wishes(graph: Graph) -> list[Need]:
@@ -306,7 +345,7 @@ def _too_large(best: Arranged, limit_bytes: int) -> PlanError:
         (r for r in records if r.first <= fullest <= r.last), key=lambda r: -r.size_bytes
     )
     names = ", ".join(
-        f"{'scratch of ' if r.scratch else ''}{r.tensor!r} ({r.size_bytes} bytes)"
+        f"{'scratch of ' if r.scratch else ''}{r.tensor[-60:]!r} ({r.size_bytes} bytes)"
         for r in alive[:4]
     )
     short = best.plan.arena_bytes - limit_bytes
