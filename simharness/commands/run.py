@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simharness.commands.options import add_code_options, add_machine_options, positive
 from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
+from simharness.errors import UsageError
+from simharness.options import Progress
 from simharness.report.formats import FORMATS, view
 
 if TYPE_CHECKING:
@@ -30,8 +33,9 @@ def add(commands: Commands) -> None:
     add_code_options(parser)
     group = parser.add_argument_group("run")
     group.add_argument(
-        "--toolchain", choices=("auto", "gcc", "zig"), default="auto",
-        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig)",
+        "--toolchain", choices=("auto", "gcc", "zig", "all"), default="auto",
+        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig); "
+        "all: a report for each",
     )  # fmt: skip
     group.add_argument(
         "--engine", default="unicorn", metavar="NAME", help="the emulator (default: unicorn)"
@@ -82,36 +86,54 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
-    """Run, print the report; 1 when a check failed."""
-    with talk.progress(_STAGES) as progress:
-        progress("starting")
-        import simharness
-        from simharness.options import BUDGET
+    """Run with each compiler, print the reports; 1 when a check failed."""
+    names = ("gcc", "zig") if arguments.toolchain == "all" else (arguments.toolchain,)
+    with talk.progress(_STAGES * len(names)) as progress:
+        reports = [_run(arguments, name, progress) for name in names]
+    texts = [rendered(r, arguments.format, arguments.output, talk) for r in reports]
+    deliver(joined(texts, arguments.format), arguments.output, talk)
+    for report in reports:
+        complain(report, arguments.format, talk)
+    return 0 if all(report.ok for report in reports) else 1
 
-        report = simharness.run(
-            arguments.model,
-            core=arguments.core,
-            board=arguments.board,
-            clock_hz=arguments.clock_hz,
-            toolchain=arguments.toolchain,
-            optimize=arguments.optimize,
-            requant=arguments.requant,
-            planner=arguments.planner,
-            reference_kernels=arguments.reference_kernels,
-            engine=arguments.engine,
-            inputs=arguments.inputs,
-            samples=arguments.samples,
-            seed=arguments.seed,
-            emulate_anyway=arguments.emulate_anyway,
-            budget=arguments.budget or BUDGET,
-            timing=arguments.timing,
-            sanitize=arguments.sanitize,
-            reuse=arguments.reuse,
-            progress=progress,
-        )
-    deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)
-    complain(report, arguments.format, talk)
-    return 0 if report.ok else 1
+
+def joined(texts: Sequence[str], style: str) -> str:
+    """Several reports as one text; of JSON a list. Raises UsageError where a format has no way."""
+    if len(texts) == 1:
+        return texts[0]
+    if style == "json":
+        return "[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"
+    if style in ("table", "md"):
+        return "\n".join(texts)
+    raise UsageError(f"--toolchain all has no --format {style}: choose table, md or json")
+
+
+def _run(arguments: argparse.Namespace, toolchain: str, progress: Progress) -> Report:
+    progress("starting")
+    import simharness
+    from simharness.options import BUDGET
+
+    return simharness.run(
+        arguments.model,
+        core=arguments.core,
+        board=arguments.board,
+        clock_hz=arguments.clock_hz,
+        toolchain=toolchain,
+        optimize=arguments.optimize,
+        requant=arguments.requant,
+        planner=arguments.planner,
+        reference_kernels=arguments.reference_kernels,
+        engine=arguments.engine,
+        inputs=arguments.inputs,
+        samples=arguments.samples,
+        seed=arguments.seed,
+        emulate_anyway=arguments.emulate_anyway,
+        budget=arguments.budget or BUDGET,
+        timing=arguments.timing,
+        sanitize=arguments.sanitize,
+        reuse=arguments.reuse,
+        progress=progress,
+    )
 
 
 def rendered(report: Report, style: str, output: str | None, talk: Talk) -> str:

@@ -172,3 +172,22 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert not Talk().wants_color(sys.stdout)
     assert Talk(color="always").wants_color(sys.stdout)
+
+
+def test_every_compiler_gets_its_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from report_samples import report
+
+    asked: list[object] = []
+
+    def run(*_: object, toolchain: str, **__: object) -> object:
+        asked.append(toolchain)
+        return report()
+
+    monkeypatch.setattr("simharness.api.run", run)
+
+    assert cli.main(["run", ZOO, "--toolchain", "all", "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    assert asked == ["gcc", "zig"]
+    assert cli.main(["run", ZOO, "--toolchain", "all", "--format", "junit"]) == 2
