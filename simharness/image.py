@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cycle_models.profile import CodeImage
+from simharness.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,22 @@ class Image:
     toolchain: Toolchain | None
     layers: tuple[str, ...] = ()
     enlarged: bool = False
+
+    def place(self, address: int) -> str:
+        """An address for a person: the function that holds it, the offset, and the number."""
+        for s in self.symbols.values():
+            if s.kind == "func" and s.address <= address < s.address + s.size_bytes:
+                return f"{s.name}+{address - s.address:#x} ({address:#010x})"
+        return f"{address:#010x}"
+
+    def layer_symbol(self, name: str) -> Symbol:
+        """The symbol of a layer function; compilers may have given a clone of it a suffix."""
+        found = self.symbols.get(name) or next(
+            (s for n, s in self.symbols.items() if s.kind == "func" and n.split(".")[0] == name),
+            None,
+        )
+        if found is None:
+            raise UsageError(
+                f"the image has no function {name}; was it inlined? declare it noinline"
+            )
+        return found

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from cycle_models.profile import Profile
@@ -36,7 +36,8 @@ class Trace:
     `profiles` has one entry per layer (named as `image.layers`) plus "(run)" for `NAME_run` itself,
     counted over the *first* input set only; empty when the engine's fidelity is "functional" or
     "measured". `instructions` is their sum; `cycles` only when the engine measures or times by
-    itself. `stack_bytes` is the high-water mark below the initial stack pointer during that call,
+    itself. `layer_instructions` is by layer name, for engines that count without profiles.
+    `stack_bytes` is the high-water mark below the initial stack pointer during that call,
     None if unknown.
     """
 
@@ -46,6 +47,7 @@ class Trace:
     cycles: int | None
     stack_bytes: int | None
     engine: EngineInfo
+    layer_instructions: Mapping[str, int] = field(default_factory=dict)
 
 
 class Engine(Protocol):

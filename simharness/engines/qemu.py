@@ -20,12 +20,14 @@ from pathlib import Path
 from cycle_models.profile import Block, Edge, Profile
 from simharness import native
 from simharness.engines.base import EngineInfo, Missing, Trace
-from simharness.errors import FaultError, SimharnessError, ToolMissingError
+from simharness.errors import FaultError, ToolMissingError, UsageError
 from simharness.image import Image, Memory
 
 PROGRAM = "qemu-system-arm"
 INSTALL = "apt-get install qemu-system-arm"
 _MEGA = 1 << 20
+_RUN_FAILED = 3
+"""What semihost.c says when the model's run function returned an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,12 @@ def board(core: str, *, small: bool = False) -> Board:
 
 
 class Qemu:
-    """The `qemu` engine."""
+    """The `qemu` engine. With `small` ARMv6-M code runs on the Cortex-M0 board (see `board`)."""
 
     name = "qemu"
+
+    def __init__(self, *, small: bool = False) -> None:
+        self._small = small
 
     def missing(self) -> Missing | None:
         if shutil.which(PROGRAM) is None:
@@ -83,45 +88,75 @@ class Qemu:
 
     def platform(self, core: str) -> tuple[Memory, ...]:
         """The memories an image must be linked for; it also needs the semihosting server."""
-        return board(core).memories
+        return board(core, small=self._small).memories
 
     def run(self, image: Image, inputs: Sequence[tuple[bytes, ...]], *, budget: int) -> Trace:
-        """Run all input sets in one process. `budget` becomes a time limit at 20 million a second."""
+        """Run all input sets in one process; the first one's blocks make the profiles.
+
+        Raises FaultError for a fault, with layer and symbol, for a used-up budget, and for a
+        process that neither ends nor executes anything that our plugin sees.
+        """
         if absent := self.missing():
             raise ToolMissingError(f"{absent.what}: {absent.remedy}")
+        if not inputs:
+            raise UsageError("an engine needs at least one set of inputs")
         sizes = _output_sizes(image)
-        small = any(m.size_bytes == 16 << 10 for m in image.memories)
+        where = board(image.core, small=self._small)
+        if image.memories != where.memories:
+            raise UsageError(f"the image is not linked for QEMU's {where.machine}")
         with tempfile.TemporaryDirectory(prefix="simharness-qemu-") as place:
             folder = Path(place)
             (folder / "image.elf").write_bytes(image.elf)
             (folder / "sim_in.bin").write_bytes(b"".join(b"".join(i) for i in inputs))
-            entries = [image.symbols[name].address for name in image.layers]
-            (folder / "layers.txt").write_text("".join(f"{a:x}\n" for a in entries))
+            (folder / "layers.txt").write_text(
+                "".join(f"{image.layer_symbol(name).address:x}\n" for name in image.layers)
+            )
             plugin = ",".join((
-                str(_plugin()), "out=counts.txt", "layers=layers.txt",
+                str(_plugin()), "out=counts.txt", "layers=layers.txt", f"budget={budget}",
                 f"start={image.symbols['sim_invoke'].address:x}",
+                f"fault={image.symbols['sim_fault'].address:x}",
             ))  # fmt: skip
-            seconds = max(20.0, budget * len(inputs) / 20e6)
-            _execute(board(image.core, small=small), plugin, folder, seconds)
-            raw = (folder / "sim_out.bin").read_bytes()
-            counts = (folder / "counts.txt").read_text().splitlines()
+            # 20 million instructions a second are far below what it does; this is for hangs.
+            status, words = _execute(where, plugin, folder, 20 + budget * len(inputs) / 20e6)
+            raw = _read(folder / "sim_out.bin")
+            counts = _read(folder / "counts.txt").decode().splitlines()
+        _verdict(image, where, status, words, counts)
         if len(raw) != sum(sizes) * len(inputs):
             raise FaultError(f"qemu: the program wrote {len(raw)} bytes of output before it ended")
-        if counts[-1] != "done":
-            raise FaultError("qemu: the run never ended")
         run, *layers = _profiles(counts[:-1], ("(run)", *image.layers))
-        profiles = (*layers, run)
-        instructions = sum(
-            int(f[4]) * int(f[5]) for f in (line.split() for line in counts) if f[0] == "B"
-        )
         return Trace(
             outputs=_split(raw, sizes, len(inputs)),
-            profiles=profiles,
-            instructions=instructions,
+            profiles=(*layers, run),
+            instructions=sum(
+                int(f[4]) * int(f[5]) for f in (line.split() for line in counts) if f[0] == "B"
+            ),
             cycles=None,
             stack_bytes=None,
             engine=self.describe(),
         )
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _verdict(image: Image, where: Board, status: int, words: str, counts: Sequence[str]) -> None:
+    """Raise FaultError unless the run ended well."""
+    end, bucket, address = counts[-1].split() if counts else ("", "0", "0")
+    if end in ("fault", "budget"):
+        what = "faulted" if end == "fault" else "used up its budget of instructions"
+        layer = ("(run)", *image.layers)[int(bucket)]
+        raise FaultError(
+            f"qemu: the program {what} in or after {image.place(int(address, 16))} in layer {layer}"
+        )
+    if status == _RUN_FAILED:
+        raise FaultError("qemu: the model's run function returned an error")
+    if status != 0:
+        raise FaultError(
+            f"qemu: {where.machine} ended with status {status}" + (f": {words}" if words else "")
+        )
+    if end != "done":
+        raise FaultError("qemu: the run never ended")
 
 
 def _output_sizes(image: Image) -> list[int]:
@@ -129,13 +164,12 @@ def _output_sizes(image: Image) -> list[int]:
     while (symbol := image.symbols.get(f"sim_out{len(sizes)}")) is not None:
         sizes.append(symbol.size_bytes)
     if not sizes:
-        raise SimharnessError(
-            "qemu: the image was not built for this engine (no sim_out0)"
-        )
+        raise UsageError("qemu: the image was not built for this engine (no sim_out0)")
     return sizes
 
 
-def _execute(where: Board, plugin: str, folder: Path, seconds: float) -> None:
+def _execute(where: Board, plugin: str, folder: Path, seconds: float) -> tuple[int, str]:
+    """Status and first words of a QEMU that ran to its end. FaultError when it does not end."""
     command = (
         PROGRAM, "-machine", where.machine, "-nodefaults", "-display", "none", "-monitor", "none",
         "-serial", "null", "-semihosting-config", "enable=on,target=native",
@@ -146,16 +180,8 @@ def _execute(where: Board, plugin: str, folder: Path, seconds: float) -> None:
             command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise FaultError(
-            f"qemu: {where.machine} did not end within {seconds:.0f} s: a fault that spins, or a "
-            "budget too small"
-        ) from error
-    if done.returncode != 0:
-        words = done.stderr.strip().splitlines()
-        raise FaultError(
-            f"qemu: {where.machine} ended with status {done.returncode}"
-            + (f": {words[0]}" if words else "")
-        )
+        raise FaultError(f"qemu: {where.machine} did not end within {seconds:.0f} s") from error
+    return done.returncode, next(iter(done.stderr.strip().splitlines()), "")
 
 
 def _split(raw: bytes, sizes: Sequence[int], runs: int) -> tuple[tuple[bytes, ...], ...]:

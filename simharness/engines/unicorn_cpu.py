@@ -109,7 +109,7 @@ class Cpu:
         self._functions = sorted(
             (s for s in image.symbols.values() if s.kind == "func"), key=lambda s: s.address
         )
-        self.layers = tuple(_layer_symbol(image, name) for name in image.layers)
+        self.layers = tuple(image.layer_symbol(name) for name in image.layers)
         self.counter: Counter = attach(
             self.uc,
             [(r.memory.origin, r.data.size) for r in self.regions],
@@ -267,13 +267,3 @@ class Cpu:
             return top.address
         first = parsed.load[0].data
         return int.from_bytes(first[:4], "little") & ~7
-
-
-def _layer_symbol(image: Image, name: str) -> Symbol:
-    """The symbol of a layer function; compilers may have given a clone of it a suffix."""
-    found = image.symbols.get(name) or next(
-        (s for n, s in image.symbols.items() if s.kind == "func" and n.split(".")[0] == name), None
-    )
-    if found is None:
-        raise UsageError(f"the image has no function {name}; was it inlined? declare it noinline")
-    return found

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 // A TCG plugin that counts executed blocks and edges of one call, by layer.
 //
-// Arguments: out=FILE start=ADDR layers=FILE (one hexadecimal address a line, in layer order).
-// Counting begins when the function at `start` is called for the first time and ends when it returns.
-// An edge belongs to the bucket of its source. Bucket 0 is the run itself; bucket k+1 opens when layer k is entered from bucket 0 and closes when the
-// block after its call runs. The result is text: "B bucket address bytes instructions count" and
-// "E bucket source target count", in no particular order.
+// Arguments: out=FILE start=ADDR fault=ADDR budget=N layers=FILE (one hexadecimal address a line, in
+// layer order). Counting begins when the function at `start` is called for the first time and ends
+// when it returns. Bucket 0 is the run itself; bucket k+1 opens when layer k is entered from bucket 0
+// and closes when the block after its call runs. An edge belongs to the bucket of its source.
+//
+// The result is text: "B bucket address bytes instructions count" and "E bucket source target
+// count", in no particular order, and last what became of the run: "done", "unfinished",
+// "fault bucket address" or "budget bucket address", where the address is of the last block before
+// the one at `fault`, or of the one that used up the `budget` of instructions per call. The last two
+// end the emulator at once.
 //
 // Debian ships no qemu-plugin.h, so the part of the ABI that is used is declared here by hand.
 #define _DEFAULT_SOURCE
@@ -16,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef SIM_PLUGIN_VERSION
 #define SIM_PLUGIN_VERSION 1
@@ -24,7 +30,7 @@
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-enum { CB_NO_REGS = 0 };
+enum { CB_NO_REGS = 0, STOPPED = 57 };
 
 extern void qemu_plugin_register_vcpu_tb_trans_cb(
     uint64_t id, void (*callback)(uint64_t id, struct qemu_plugin_tb *tb));
@@ -61,6 +67,9 @@ enum { TABLE = 1 << 14 };
 static struct block *table[TABLE];
 static uint32_t *layers, n_layers;
 static uint32_t start_address, stop_address, return_address;  // stop: where `start` returns to
+static uint32_t fault_address;
+static int64_t budget = INT64_MAX, left = INT64_MAX;
+static const struct block *last;  // executed before this one, counted or not
 static enum { WAITING, COUNTING, DONE } state;
 static unsigned bucket, previous_bucket;
 static struct block *previous;
@@ -105,9 +114,21 @@ static void count_edge(struct block *source, struct block *target) {
   *head = e;
 }
 
+static void write_counts(const char *end, unsigned where, uint32_t address);
+
+static void stop(const char *why, const struct block *at) {
+  write_counts(why, bucket, at == NULL ? 0 : at->address);
+  _exit(STOPPED);
+}
+
 static void executed(unsigned vcpu, void *data) {
   (void)vcpu;
   struct block *b = data;
+  if (b->address == fault_address) stop("fault", last);
+  if (b->address == start_address) left = budget;
+  left -= b->instructions;
+  if (left < 0) stop("budget", b);
+  last = b;
   if (state == WAITING && b->address == start_address && previous != NULL) {
     state = COUNTING;
     stop_address = previous->address + previous->bytes;
@@ -145,9 +166,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb) {
   qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, CB_NO_REGS, b);
 }
 
-static void finished(uint64_t id, void *data) {
-  (void)id;
-  (void)data;
+static void write_counts(const char *end, unsigned where, uint32_t address) {
   FILE *out = fopen(out_path, "w");
   if (out == NULL) return;
   for (unsigned i = 0; i < TABLE; i++) {
@@ -165,8 +184,14 @@ static void finished(uint64_t id, void *data) {
       }
     }
   }
-  fprintf(out, "%s\n", state == DONE ? "done" : "unfinished");
+  fprintf(out, "%s %u %" PRIx32 "\n", end, where, address);
   fclose(out);
+}
+
+static void finished(uint64_t id, void *data) {
+  (void)id;
+  (void)data;
+  write_counts(state == DONE ? "done" : "unfinished", 0, 0);
 }
 
 static bool read_layers(const char *path) {
@@ -195,9 +220,11 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **a
     value++;
     if (strncmp(argv[i], "out=", 4) == 0) out_path = strdup(value);
     if (strncmp(argv[i], "start=", 6) == 0) start_address = (uint32_t)strtoul(value, NULL, 16);
+    if (strncmp(argv[i], "fault=", 6) == 0) fault_address = (uint32_t)strtoul(value, NULL, 16);
+    if (strncmp(argv[i], "budget=", 7) == 0) budget = strtoll(value, NULL, 10);
     if (strncmp(argv[i], "layers=", 7) == 0 && !read_layers(value)) return 1;
   }
-  if (out_path == NULL || start_address == 0 || layers == NULL) return 1;
+  if (out_path == NULL || start_address == 0 || fault_address == 0 || layers == NULL) return 1;
   qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
   qemu_plugin_register_atexit_cb(id, finished, NULL);
   return 0;
