@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import shape_inference
 
 from codegen.errors import ModelError, Problem, UnsupportedError
 from codegen.ir import ITEM_BYTES, Array, DType, Graph, Node, OnnxOp, Tensor
 from codegen.load.read import DTYPES, decode, opset_of, type_name
+from codegen.load.shapes import infer
 from codegen.load.supported import MAX_TENSOR_BYTES, SUPPORTED
-
-_INLINE_BYTES = 1 << 12
-"""External constants up to this size are handed to shape inference: they may be shapes."""
 
 
 def translate(model: onnx.ModelProto, path: Path) -> Graph:
@@ -246,34 +243,26 @@ def _tensors(
         )
         for name, data in constants.items()
     }
-    inferred = _infer(model, constants, nodes, where)
+    shapes = infer(model, constants, nodes, where)
     problems: list[Problem] = []
     wanted = [value.name for value in model.graph.input if value.name not in constants]
     wanted += [name for node in nodes for name in node.outputs if name]
     for name in wanted:
-        value = inferred.get(name)
-        if value is None or not value.type.tensor_type.HasField("shape"):
-            problems.append(Problem("its shape cannot be inferred", f"tensor {name!r}"))
+        where, shape = f"tensor {name!r}", shapes.get(name)
+        if shape is None:
+            problems.append(Problem("its shape cannot be inferred", where))
             continue
-        dims = value.type.tensor_type.shape.dim
-        shape = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in dims)
-        dtype = DTYPES.get(value.type.tensor_type.elem_type)
-        if any(d < 0 for d in shape):
-            problems.append(Problem("its shape depends on data", f"tensor {name!r}"))
+        dtype = DTYPES.get(shape.element)
+        if not shape.known:
+            problems.append(Problem("its shape depends on data", where))
         elif dtype is None:
-            kind = type_name(value.type.tensor_type.elem_type)
-            problems.append(Problem(f"type {kind} is not supported", f"tensor {name!r}"))
-        elif prod(shape) * ITEM_BYTES[dtype] > MAX_TENSOR_BYTES:
-            problems.append(
-                Problem(
-                    f"takes {prod(shape) * ITEM_BYTES[dtype]:,} bytes; the limit is "
-                    f"{MAX_TENSOR_BYTES:,}",
-                    f"tensor {name!r}",
-                    "no microcontroller holds such a tensor",
-                )
-            )
+            kind = type_name(shape.element)
+            problems.append(Problem(f"type {kind} is not supported", where))
+        elif (size_bytes := prod(shape.dims) * ITEM_BYTES[dtype]) > MAX_TENSOR_BYTES:
+            what = f"takes {size_bytes:,} bytes; the limit is {MAX_TENSOR_BYTES:,}"
+            problems.append(Problem(what, where, "no microcontroller holds such a tensor"))
         else:
-            tensors[name] = Tensor(name, shape, dtype)
+            tensors[name] = Tensor(name, shape.dims, dtype)
     if problems:
         raise ModelError(*problems)
     return tensors
@@ -282,34 +271,3 @@ def _tensors(
 def _dtype_of(data: Array) -> DType:
     names: dict[str, DType] = {d: d for d in ITEM_BYTES}
     return names[str(data.dtype)]
-
-
-def _infer(
-    model: onnx.ModelProto, constants: Mapping[str, Array], nodes: tuple[Node, ...], where: str
-) -> dict[str, onnx.ValueInfoProto]:
-    """Shapes of all values as ONNX infers them; a contradiction is a ModelError.
-
-    Inference wants the nodes sorted, and constants that may be shapes inside the file.
-    """
-    place = {node.outputs[0]: index for index, node in enumerate(nodes)}
-    protos = sorted(model.graph.node, key=lambda p: place.get(p.output[0], -1) if p.output else -1)
-    copies = [onnx.NodeProto.FromString(proto.SerializeToString()) for proto in protos]
-    del model.graph.node[:]
-    model.graph.node.extend(copies)
-    small = [
-        (index, tensor.name)
-        for index, tensor in enumerate(model.graph.initializer)
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        and constants[tensor.name].nbytes <= _INLINE_BYTES
-    ]
-    for index, name in small:
-        model.graph.initializer[index].CopyFrom(onnx.numpy_helper.from_array(constants[name], name))
-    try:
-        inferred = shape_inference.infer_shapes(
-            model, check_type=True, strict_mode=True, data_prop=True
-        )
-    except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
-        text = " ".join(str(error).split())
-        raise ModelError(Problem(f"shape inference fails: {text[:400]}", where)) from None
-    graph = inferred.graph
-    return {value.name: value for value in (*graph.value_info, *graph.output, *graph.input)}

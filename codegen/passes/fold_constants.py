@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+import onnx
 
-from codegen.errors import ModelError, Problem
-from codegen.ir import Array, Graph, Node, OnnxOp
+from codegen.ir import ITEM_BYTES, Array, Graph, Node, OnnxOp
+from codegen.load.evaluate import evaluate
 from codegen.passes.edit import Edit
+from codegen.passes.quants import known_value, quantized_constant
 
 
 def fold_constants(graph: Graph) -> Graph:
@@ -27,9 +30,11 @@ def fold_constants(graph: Graph) -> Graph:
         elif op.type == "Shape":
             _define(edit, node, _shape(edit, node, op))
         elif op.type != "DequantizeLinear" and _all_constant(edit, node):
-            for name, value in zip(node.outputs, _evaluate(edit, node, op), strict=True):
-                if name:
-                    edit.replace(name, edit.new_constant(f"{name}.folded", value))
+            for name, value in _evaluate(edit, node, op).items():
+                if str(value.dtype) not in ITEM_BYTES:
+                    edit.refuse(node, f"computes constants of type {value.dtype}")
+                    break
+                edit.replace(name, edit.new_constant(f"{name}.folded", value))
         else:
             edit.keep(node)
     return edit.done()
@@ -52,7 +57,14 @@ def _is_idle(edit: Edit, node: Node) -> bool:
 
 
 def _all_constant(edit: Edit, node: Node) -> bool:
-    return all(edit.constant(name) is not None for name in node.inputs if name)
+    """Whether all inputs are constant, dequantized constants included.
+
+    What only moves values keeps those quantized: they may be weights.
+    """
+    assert isinstance(node.op, OnnxOp)
+    moves = node.op.type in ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
+    look = edit.constant if moves else partial(known_value, edit)
+    return all(look(name) is not None for name in node.inputs if name)
 
 
 def _shape(edit: Edit, node: Node, op: OnnxOp) -> Array:
@@ -62,26 +74,18 @@ def _shape(edit: Edit, node: Node, op: OnnxOp) -> Array:
     return np.array(shape[start:end], np.int64)
 
 
-def _evaluate(edit: Edit, node: Node, op: OnnxOp) -> list[Array]:
-    """Run one node with ONNX's reference implementation, imported only where it is needed."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
-    attrs: dict[str, Any] = {k: onnx.numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v
-             for k, v in op.attrs.items()}  # fmt: skip
-    proto = onnx.helper.make_node(op.type, node.inputs, node.outputs, domain=op.domain, **attrs)
-    feeds = {name: edit.constant(name) for name in node.inputs if name}
-    untyped = onnx.TypeProto()
-    inputs = [onnx.helper.make_value_info(name, untyped) for name in feeds]
-    outputs = [onnx.helper.make_value_info(name, untyped) for name in node.outputs if name]
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph([proto], "fold", inputs, outputs),
-        opset_imports=[onnx.helper.make_opsetid(op.domain, op.opset)],
-    )
-    try:
-        values = iter(ReferenceEvaluator(model).run(None, feeds))
-    except Exception as error:
-        raise ModelError(
-            Problem(f"cannot be computed at build time: {error}", f"node {node.name!r} ({op.type})")
-        ) from error
-    return [np.asarray(next(values)) if name else np.zeros(0) for name in node.outputs]
+def _evaluate(edit: Edit, node: Node, op: OnnxOp) -> dict[str, Array]:
+    if op.type == "QuantizeLinear":
+        return {node.outputs[0]: quantized_constant(edit, node, op)}
+    attrs: dict[str, Any] = {
+        key: onnx.numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+        for key, value in op.attrs.items()
+    }
+    inputs = [edit.name(name) if name else "" for name in node.inputs]
+    proto = onnx.helper.make_node(op.type, inputs, node.outputs, node.name, **attrs)
+    feeds: dict[str, Array] = {}
+    for name in inputs:
+        value = known_value(edit, name)
+        if value is not None:
+            feeds[name] = value
+    return evaluate(proto, op.opset, feeds)

@@ -9,6 +9,7 @@ from codegen.ir import Graph, Node, OnnxOp
 from codegen.ops import Concat, MaxPool, Pad, Slice, Transpose, View
 from codegen.passes.attributes import integer, integers, text
 from codegen.passes.edit import Edit
+from codegen.passes.quants import known_value
 from codegen.passes.resize import lower_resize
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
 
@@ -97,7 +98,7 @@ def _pad(edit: Edit, node: Node, op: OnnxOp) -> None:
         before[axis], after[axis] = pads[index], pads[index + len(axes)]
     value = 0.0
     if len(node.inputs) > 2 and node.inputs[2]:
-        data = edit.constant(node.inputs[2])
+        data = known_value(edit, node.inputs[2])
         if data is None:
             edit.refuse(node, "its value is computed at run time")
             return

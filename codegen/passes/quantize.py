@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from codegen.ir import Graph, Node, OnnxOp, Quant
+from codegen.ir import Graph, OnnxOp
 from codegen.ops import Dequantize, Quantize
 from codegen.passes.attributes import integer
 from codegen.passes.edit import Edit
+from codegen.passes.quants import parameters
 
 
 def lower_quantize(graph: Graph) -> Graph:
@@ -24,7 +23,7 @@ def lower_quantize(graph: Graph) -> Graph:
         if not isinstance(node.op, OnnxOp) or node.op.type not in _TYPES:
             edit.keep(node)
             continue
-        quant = _quant(edit, node, node.op)
+        quant = parameters(edit, node, node.op)
         data = edit.constant(node.inputs[0])
         if data is not None:
             constant = edit.new_constant(f"{node.inputs[0]}.{node.name}", data, quant)
@@ -44,16 +43,3 @@ def lower_quantize(graph: Graph) -> Graph:
 
 
 _TYPES = ("QuantizeLinear", "DequantizeLinear")
-
-
-def _quant(edit: Edit, node: Node, op: OnnxOp) -> Quant:
-    """The parameters of a node that `codegen.load` has already found to be sound."""
-    scale = edit.constant(node.inputs[1])
-    assert scale is not None and scale.dtype == np.float32
-    zero_point = edit.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
-    integers = np.zeros(scale.shape, np.int32) if zero_point is None else zero_point
-    if scale.size == 1:
-        return Quant(scale.astype(np.float32).reshape(()), integers.astype(np.int32).reshape(()))
-    rank = len(edit.tensor(node.inputs[0]).shape)
-    axis = integer(op, "axis", 1) % rank
-    return Quant(scale.astype(np.float32), integers.astype(np.int32), axis)

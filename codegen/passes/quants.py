@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from codegen.ir import F32, I8, Array, Node, OnnxOp, Quant, Tensor
@@ -91,3 +93,45 @@ def int8_operand(edit: Edit, name: str) -> tuple[str, Dequantize] | None:
     quant = constant.quant
     unsigned = bool(integer(maker.op, "unsigned", 0))
     return constant.name, Dequantize(float(quant.scale), int(quant.zero_point), unsigned)
+
+
+def parameters(edit: Edit, node: Node, op: OnnxOp) -> Quant:
+    """The parameters of a node that `codegen.load` has already found to be sound."""
+    scale = edit.constant(node.inputs[1])
+    assert scale is not None and scale.dtype == np.float32
+    zero_point = edit.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    integers = np.zeros(scale.shape, np.int32) if zero_point is None else zero_point
+    if scale.size == 1:
+        return Quant(scale.astype(np.float32).reshape(()), integers.astype(np.int32).reshape(()))
+    rank = len(edit.tensor(node.inputs[0]).shape)
+    axis = integer(op, "axis", 1) % rank
+    return Quant(scale.astype(np.float32), integers.astype(np.int32), axis)
+
+
+def known_value(edit: Edit, name: str) -> Array | None:
+    """The value of a constant, also behind a DequantizeLinear that is not lowered yet."""
+    if not name:
+        return None
+    maker, data = edit.maker(name), edit.constant(name)
+    if maker is None or not isinstance(maker.op, OnnxOp) or maker.op.type != "DequantizeLinear":
+        return data
+    data = edit.constant(maker.inputs[0])
+    if data is None:
+        return None
+    quant = parameters(edit, maker, maker.op)
+    return dequantized(replace(edit.tensor(maker.inputs[0]), quant=quant))
+
+
+def quantized_constant(edit: Edit, node: Node, op: OnnxOp) -> Array:
+    """What a QuantizeLinear makes of a constant."""
+    data = known_value(edit, node.inputs[0])
+    assert data is not None
+    quant = parameters(edit, node, op)
+    shape = [1] * data.ndim
+    if quant.axis is not None:
+        shape[quant.axis] = -1
+    limits = np.iinfo(edit.tensor(node.outputs[0]).dtype)
+    real = data.astype(np.float32) / quant.scale.reshape(shape)
+    integers = np.rint(real).astype(np.float64) + quant.zero_point.reshape(shape)
+    result: Array = np.clip(integers, limits.min, limits.max).astype(limits.dtype)
+    return result

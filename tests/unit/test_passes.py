@@ -125,6 +125,40 @@ def test_a_shape_computed_in_the_graph_folds_away(tmp_path: Path) -> None:
     assert kinds(checked(m, tmp_path)) == ["UnaryF32"]
 
 
+def test_pads_computed_as_torchscript_does_fold_away(tmp_path: Path) -> None:
+    """A chain that ONNX's shape inference does not follow."""
+    m = Model([1, 2, 5, 5])
+    zeros = m.add("ConstantOfShape", m.const([4], "int64"),
+                  value=numpy_helper.from_array(np.int64([0])))  # fmt: skip
+    pads = m.add("Concat", m.const([1, 2, 0, 1], "int64"), zeros, axis=0)
+    pads = m.add("Reshape", pads, m.const([-1, 2], "int64"))
+    pads = m.add("Slice", pads, *(m.const([v], "int64") for v in (-1, -(2**63) + 1, 0, -1)))
+    pads = m.add("Reshape", m.add("Transpose", pads, perm=[1, 0]), m.const([-1], "int64"))
+    x = m.add("Pad", "x", m.add("Cast", pads, to=TensorProto.INT64), m.const(0.0))
+    m.add("Conv", x, m.const(RNG.standard_normal((3, 2, 3, 3))), out="y")
+    graph = checked(m, tmp_path)
+    assert "Pad" not in kinds(graph)
+
+
+def test_constants_behind_quantizers_and_identities_fold(tmp_path: Path) -> None:
+    """quantize_static quantizes shared normalization parameters twice, with an Identity between."""
+    m = Model([1, 3, 4, 4])
+    values = [m.const(RNG.uniform(0.5, 2, 3)) for _ in range(4)]
+    for index in (0, 1):
+        again = m.add("Identity", m.requantize(values[index], 0.02, 0))
+        values[index] = m.requantize(again, 0.02, 0)
+    m.add("BatchNormalization", "x", *values, out="y")
+    assert kinds(checked(m, tmp_path)) == ["BinaryF32", "BinaryF32"]
+
+
+def test_a_pad_value_behind_a_quantizer(tmp_path: Path) -> None:
+    m = Model([1, 2, 4, 4], "int8", "int8")
+    value = m.dequantize(m.const(0, "int8"), 0.1, 0)
+    y = m.add("Pad", m.dequantize("x", 0.1, 3), m.const([0, 0, 1, 1] * 2, "int64"), value)
+    m.quantize(y, 0.1, 3, out="y")
+    assert kinds(checked(m, tmp_path)) == ["Pad"]
+
+
 def test_identity_and_dropout_vanish(tmp_path: Path) -> None:
     m = Model([1, 4])
     m.add("Relu", m.add("Dropout", m.add("Identity", "x")), out="y")
