@@ -37,7 +37,7 @@ from simharness.engines.decode import aligned_accesses
 from simharness.engines.unicorn_count import RUN, UNLIMITED, Counter, attach
 from simharness.errors import FaultError, UsageError
 from simharness.firmware import GUARD_BYTES, GUARD_SYMBOLS
-from simharness.image import Image, Memory, Symbol
+from simharness.image import Image, Memory
 
 MODELS: Mapping[str, int] = {
     "m0plus": UC_CPU_ARM_CORTEX_M0,  # the same instruction set; there is no M0+ model
