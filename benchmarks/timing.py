@@ -19,11 +19,12 @@ from cycle_models.memory import memory_system
 from cycle_models.timing import time_profiles
 from simharness import pipeline, zoo
 from simharness.engines.unicorn import UnicornEngine, invoke
+from simharness.engines.unicorn_count import UNLIMITED
 from simharness.engines.unicorn_cpu import Cpu
 from simharness.engines.unicorn_memory import Feed
 from simharness.toolchain import Built
 
-_BUDGET = 10**11
+_BUDGET = UNLIMITED
 _ROUNDS = 9
 
 

@@ -16,7 +16,7 @@ typedef struct {
 
 typedef struct {
   ms_cache_config config;
-  uint32_t sectors;
+  uint32_t line_shift, sector_shift;
   uint32_t stamp, random;
   line *lines;
 } cache;
@@ -54,7 +54,7 @@ struct ms_sim {
   uint32_t bus;                // of the last data access
   uint32_t end;                // where straight-line code would go on
   uint32_t fetched;            // the sector in the core's fetch buffer
-  uint32_t recent;             // region of the last block
+  uint32_t recent_code, recent_data;  // regions last met
   uint32_t bucket, bucket_count;
   ms_totals *totals;
 };
@@ -62,6 +62,12 @@ struct ms_sim {
 uint32_t ms_version(void) { return MS_VERSION; }
 
 static int power_of_two(uint32_t n) { return n && (n & (n - 1)) == 0; }
+
+static uint32_t log2_of(uint32_t power) {
+  uint32_t n = 0;
+  while (power >>= 1) n++;
+  return n;
+}
 
 static int config_ok(const ms_config *c) {
   if (c->region_count > MS_REGIONS || c->cache_count > MS_CACHES || c->store_count > MS_STORES)
@@ -94,7 +100,8 @@ ms_sim *ms_new(const ms_config *config, uint32_t bucket_count) {
   for (uint32_t i = 0; i < config->cache_count; i++) {
     cache *c = &sim->caches[i];
     c->config = config->caches[i];
-    c->sectors = c->config.line_bytes / c->config.sector_bytes;
+    c->line_shift = log2_of(c->config.line_bytes);
+    c->sector_shift = log2_of(c->config.sector_bytes);
     c->lines = calloc((size_t)c->config.ways * c->config.sets, sizeof(line));
     complete = complete && c->lines != NULL;
   }
@@ -137,7 +144,7 @@ void ms_reset(ms_sim *sim) {
   memset(&sim->block, 0, sizeof sim->block);
   sim->done = sim->bus = 0;
   sim->end = sim->fetched = MS_NONE;
-  sim->recent = 0;
+  sim->recent_code = sim->recent_data = 0;
   sim->bucket = 0;
   memset(sim->totals, 0, sim->bucket_count * sizeof(ms_totals));
 }
@@ -152,13 +159,13 @@ const ms_totals *ms_result(const ms_sim *sim, uint32_t bucket) {
   return bucket < sim->bucket_count ? &sim->totals[bucket] : NULL;
 }
 
-static const ms_region_config *region_at(ms_sim *sim, uint32_t address) {
-  const ms_region_config *r = &sim->config.regions[sim->recent];
+static const ms_region_config *region_at(ms_sim *sim, uint32_t address, uint32_t *recent) {
+  const ms_region_config *r = &sim->config.regions[*recent];
   if (sim->config.region_count && address - r->origin < r->size) return r;
   for (uint32_t i = 0; i < sim->config.region_count; i++) {
     r = &sim->config.regions[i];
     if (address - r->origin < r->size) {
-      sim->recent = i;
+      *recent = i;
       return r;
     }
   }
@@ -168,12 +175,12 @@ static const ms_region_config *region_at(ms_sim *sim, uint32_t address) {
 // -- tags --------------------------------------------------------------------------------------
 
 static line *set_of(cache *c, uint32_t address) {
-  const uint32_t set = (address / c->config.line_bytes) & (c->config.sets - 1);
+  const uint32_t set = (address >> c->line_shift) & (c->config.sets - 1);
   return &c->lines[(size_t)set * c->config.ways];
 }
 
 static uint32_t sector_bit(const cache *c, uint32_t address) {
-  return 1u << ((address & (c->config.line_bytes - 1)) / c->config.sector_bytes);
+  return 1u << ((address & (c->config.line_bytes - 1)) >> c->sector_shift);
 }
 
 // The line that holds the sector of `address`, or NULL.
@@ -229,7 +236,7 @@ static uint64_t wait_for_fill(const store *s, uint32_t address, uint64_t t) {
     const fill *f = &s->fills[i];
     if (f->line_address == MS_NONE || address - f->line_address >= f->line_bytes) continue;
     const uint32_t bytes = s->config.beat_bytes;
-    const uint32_t beats = f->line_bytes / bytes ? f->line_bytes / bytes : 1;
+    const uint32_t beats = f->line_bytes > bytes ? f->line_bytes / bytes : 1;
     const uint32_t offset = (address - f->line_address) / bytes;
     const uint32_t order = (offset + beats - f->offset) % beats;
     const uint64_t ready = f->start + (uint64_t)order * s->config.beat;
@@ -287,16 +294,30 @@ static void charge(ms_sim *sim, const store *s, int64_t *part, uint64_t stall) {
 
 // -- events ------------------------------------------------------------------------------------
 
+static int filling(const store *s, uint32_t address) {
+  for (uint32_t i = 0; i < FILLS; i++) {
+    const fill *f = &s->fills[i];
+    if (f->line_address != MS_NONE && address - f->line_address < f->line_bytes) return 1;
+  }
+  return 0;
+}
+
+// When the core comes to `address` in a block: its share of the block's time, after `stalls`.
+static uint64_t time_at(const ms_sim *sim, uint32_t pc, uint32_t size, uint32_t address,
+                        uint64_t stalls) {
+  const uint32_t offset = address > pc ? address - pc : 0;
+  return sim->now + stalls + (uint64_t)sim->block.core * offset / size;
+}
+
 // The stall of fetching the sector at `address` at time `t`.
 static uint64_t fetch_sector(ms_sim *sim, const ms_region_config *r, uint32_t address,
-                             uint32_t bytes, uint64_t t) {
+                             uint32_t bytes, uint64_t t, int hit) {
   store *s = &sim->stores[r->store];
   cache *c = r->fetch_cache == MS_NONE ? NULL : &sim->caches[r->fetch_cache];
   ms_totals *totals = &sim->totals[sim->bucket];
   uint64_t stall;
   uint32_t dirty;
-  totals->fetch_reads++;
-  if (c != NULL && look_up(c, address) != NULL) {
+  if (hit) {
     stall = wait_for_fill(s, address, t);
   } else if (s->prefetched == address) {
     stall = s->prefetched_ready > t ? s->prefetched_ready - t : 0;
@@ -313,7 +334,7 @@ static uint64_t fetch_sector(ms_sim *sim, const ms_region_config *r, uint32_t ad
 
 void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost) {
   const uint32_t core = cost->core;
-  const ms_region_config *r = region_at(sim, pc);
+  const ms_region_config *r = region_at(sim, pc, &sim->recent_code);
   const int jumped = pc != sim->end;
   sim->now += sim->block.core;
   sim->block = *cost;
@@ -330,13 +351,22 @@ void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost) {
   const uint32_t bytes = r->fetch_cache == MS_NONE ? s->config.beat_bytes
                                                    : sim->caches[r->fetch_cache].config.sector_bytes;
   if (jumped) sim->fetched = MS_NONE;
+  cache *c = r->fetch_cache == MS_NONE ? NULL : &sim->caches[r->fetch_cache];
   uint64_t stalls = 0;
+  const line *last = NULL;  // the line of the sector before
   for (uint32_t at = pc & ~(bytes - 1); at < pc + size; at += bytes) {
     if (at == sim->fetched) continue;
-    const uint32_t offset = at > pc ? at - pc : 0;
-    const uint64_t t = sim->now + stalls + (uint64_t)core * offset / size;
-    stalls += fetch_sector(sim, r, at, bytes, t);
+    int hit = 0;
+    if (c != NULL) {
+      if (last == NULL || last->tag != (at & ~(c->config.line_bytes - 1)) ||
+          !(last->valid & sector_bit(c, at)))
+        last = look_up(c, at);
+      hit = last != NULL;
+    }
+    sim->totals[sim->bucket].fetch_reads++;
     sim->fetched = at;
+    if (hit && !s->config.prefetch && !filling(s, at)) continue;
+    stalls += fetch_sector(sim, r, at, bytes, time_at(sim, pc, size, at, stalls), hit);
   }
   sim->now += stalls;
   charge(sim, s, &sim->totals[sim->bucket].fetch, stalls);
@@ -394,7 +424,7 @@ static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address,
 
 void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
   ms_totals *totals = &sim->totals[sim->bucket];
-  const ms_region_config *r = region_at(sim, address);
+  const ms_region_config *r = region_at(sim, address, &sim->recent_data);
   if (size && (address & (size - 1)) && size <= 4) totals->unaligned++;
   const uint32_t k = sim->done++;
   const uint32_t bus = r == NULL ? 0 : r->bus;
