@@ -36,6 +36,8 @@ def run(
     budget: int = BUDGET,
     timing: TimingMode = "auto",
     sanitize: bool = False,
+    patches: str = "off",
+    ram_limit_bytes: int | None = None,
     reuse: bool = False,
     progress: Progress = silent,
 ) -> Report:
@@ -48,6 +50,8 @@ def run(
     memories. `timing` "auto" simulates the board's flash and caches, "zero-wait" does without.
     `sanitize` runs the first sample once more under watch of every memory access: `report.ok` is
     False when a layer touches what is not its own, and `report.results.sanitizer` says what.
+    `patches` ("auto", "off" or "RxC") runs the early layers tile by tile; `ram_limit_bytes` asks
+    for the cheapest program whose arena is no larger: `report.results.plan.choices` says what for.
     `reuse` takes the report of an earlier equal run from the cache, where nothing that it rests on
     has changed since: model, options, machine files, compiler, libraries, or simharness itself.
     Outputs that differ from ONNX Runtime's are no error: `report.ok` is False then and
@@ -56,7 +60,8 @@ def run(
     """
     options = RunOptions(
         core, board, clock_hz, toolchain, optimize, requant, planner, reference_kernels, engine,
-        inputs, samples, seed, emulate_anyway, budget, timing, sanitize,
+        inputs, samples, seed, emulate_anyway, budget, timing, sanitize, patches,
+        ram_limit_bytes,
     )  # fmt: skip
     key = earlier.key(model, options) if reuse else ""
     known = earlier.find(key) if key else None
@@ -80,6 +85,8 @@ def build(
     requant: str = "exact",
     planner: str = "auto",
     reference_kernels: bool = False,
+    patches: str = "off",
+    ram_limit_bytes: int | None = None,
     name: str | None = None,
 ) -> tuple[Path, ...]:
     """Write the C of `model` into `directory`, which is made if absent; the files' paths, sorted.
@@ -89,7 +96,9 @@ def build(
     """
     from simharness import pipeline
 
-    wanted = pipeline.wishes(optimize, requant, planner, reference_kernels)
+    wanted = pipeline.wishes(
+        optimize, requant, planner, reference_kernels, patches, ram_limit_bytes
+    )
     with translated():
         machine = pipeline.machine_for(core, board, None)
         path, _ = pipeline.model_file(model)

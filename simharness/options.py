@@ -41,3 +41,5 @@ class RunOptions:
     budget: int
     timing: TimingMode
     sanitize: bool = False
+    patches: str = "off"
+    ram_limit_bytes: int | None = None

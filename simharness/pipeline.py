@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar, cast, get_args
 
 from codegen import Compiled, compile_model
+from codegen.fit import Patches
 from codegen.planner import Strategy
 from codegen.target import CoreName, Optimize, RequantMode, Target, target
 from cycle_models.chip import Chip, default_chip, load_chip
@@ -65,6 +66,8 @@ class Wishes:
     requant: RequantMode = "exact"
     planner: Strategy = "auto"
     reference_kernels: bool = False
+    patches: Patches = "off"
+    ram_limit_bytes: int | None = None
 
     def target(self, core: CoreName) -> Target:
         return target(
@@ -75,14 +78,31 @@ class Wishes:
         )
 
 
-def wishes(optimize: str, requant: str, planner: str, reference_kernels: bool) -> Wishes:
+def wishes(
+    optimize: str,
+    requant: str,
+    planner: str,
+    reference_kernels: bool,
+    patches: str = "off",
+    ram_limit_bytes: int | None = None,
+) -> Wishes:
     """The wishes in these words. Raises UsageError, listing the known ones."""
     return Wishes(
         cast(Optimize, _one_of("optimize", optimize, get_args(Optimize))),
         cast(RequantMode, _one_of("requant", requant, get_args(RequantMode))),
         cast(Strategy, _one_of("planner", planner, get_args(Strategy))),
         reference_kernels,
+        _grid(patches),
+        ram_limit_bytes,
     )
+
+
+def _grid(patches: str) -> Patches:
+    """ "auto", "off", or the rows and columns of tiles in "4x1"."""
+    rows, x, cols = patches.partition("x")
+    if x and rows.isdecimal() and cols.isdecimal() and int(rows) and int(cols):
+        return int(rows), int(cols)
+    return "auto" if _one_of("patches", patches, ("auto", "off", "RxC")) == "auto" else "off"
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
@@ -93,7 +113,14 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
 
 def generate(path: Path, core: CoreName, wanted: Wishes, name: str | None = None) -> Compiled:
     """The C of a model for a core. Raises CodegenError."""
-    return compile_model(path, wanted.target(core), strategy=wanted.planner, name=name)
+    return compile_model(
+        path,
+        wanted.target(core),
+        strategy=wanted.planner,
+        name=name,
+        patches=wanted.patches,
+        ram_limit_bytes=wanted.ram_limit_bytes,
+    )
 
 
 def link(

@@ -44,7 +44,9 @@ class _Outcome:
 
 def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
     """What `simharness.run` promises."""
-    wanted = pipeline.wishes(o.optimize, o.requant, o.planner, o.reference_kernels)
+    wanted = pipeline.wishes(
+        o.optimize, o.requant, o.planner, o.reference_kernels, o.patches, o.ram_limit_bytes
+    )
     with translated():
         machine = pipeline.machine_for(o.core, o.board, o.clock_hz)
         emulator = engines.engine(o.engine)
@@ -73,15 +75,14 @@ def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
             used = execution.energy_of(timed, machine)
             watched = None
             if o.sanitize:
-                from simharness import sanitize
-
                 progress("watching every memory access")
-                rules = sanitize.contract(compiled, built.image)
-                watched = sanitize.sanitize(built.image, suite.inputs[0], rules, budget=o.budget)
+                watched = execution.watched(
+                    compiled, built, machine, o.toolchain, suite.inputs[0], budget=o.budget
+                )
             found = _Outcome(trace, checked, timed, used, watched)
     options = Options(
         o.optimize, o.requant, o.planner, o.reference_kernels,
-        found.check.samples if found.check else 0, o.seed, o.budget,
+        found.check.samples if found.check else 0, o.seed, o.budget, o.patches, o.ram_limit_bytes,
     )  # fmt: skip
     return _report(model_input.path, tuple(files), options, compiled, machine, built, found)
 

@@ -41,6 +41,8 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             requant=arguments.requant,
             planner=arguments.planner,
             reference_kernels=arguments.reference_kernels,
+            patches=arguments.patches,
+            ram_limit_bytes=arguments.ram_limit_bytes,
             name=arguments.name,
         )
     print(*paths, sep="\n")

@@ -44,6 +44,15 @@ def add_code_options(parser: argparse.ArgumentParser) -> None:
         help="how the arena is packed (default: auto, the lowest of all)",
     )  # fmt: skip
     group.add_argument(
+        "--patches", default="off", metavar="auto|off|RxC",
+        help="run the early layers tile by tile, in R rows and C columns: less RAM, more work",
+    )  # fmt: skip
+    group.add_argument(
+        "--ram-limit", metavar="BYTES", type=size, dest="ram_limit_bytes",
+        help="the cheapest program whose arena fits, as 64k or 65536: other kernels where that "
+        "saves RAM, and patches if allowed",
+    )  # fmt: skip
+    group.add_argument(
         "--reference-kernels", action="store_true", help="the plain C references only"
     )
 
@@ -57,6 +66,14 @@ def frequency(text: str) -> int:
         return round(float(match[1]) * _UNITS[match[2].lower()])
     except ValueError:
         raise argparse.ArgumentTypeError(f"not a frequency: {text!r}") from None
+
+
+def size(text: str) -> int:
+    """Bytes from "64k", "1.5M" or "65536"; k and M are powers of 1024."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmM]?)(?:i?[bB])?", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"not a size: {text!r} (write 64k or 65536)")
+    return int(float(match[1]) * {"": 1, "k": 1024, "m": 1024**2}[match[2].lower()])
 
 
 def positive(text: str) -> int:

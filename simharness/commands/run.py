@@ -131,6 +131,8 @@ def _run(arguments: argparse.Namespace, toolchain: str, progress: Progress) -> R
         budget=arguments.budget or BUDGET,
         timing=arguments.timing,
         sanitize=arguments.sanitize,
+        patches=arguments.patches,
+        ram_limit_bytes=arguments.ram_limit_bytes,
         reuse=arguments.reuse,
         progress=progress,
     )

@@ -18,6 +18,7 @@ from simharness.image import Image
 from simharness.macs import macs
 from simharness.report.model import (
     RUN_LAYER,
+    Choice,
     Cycles,
     Fit,
     Interval,
@@ -84,7 +85,15 @@ def plan(compiled: Compiled) -> Plan:
         Placed(r.tensor, r.memory, r.offset, r.size_bytes, r.first, r.last, r.alias, r.scratch)
         for r in found.records
     )
-    return Plan(found.strategy, found.arena_bytes, found.lower_bound_bytes, found.proven, records)
+    choices = tuple(Choice(c.what, c.where, c.detail, c.extra_macs) for c in compiled.choices)
+    return Plan(
+        found.strategy,
+        found.arena_bytes,
+        found.lower_bound_bytes,
+        found.proven,
+        records,
+        choices,
+    )
 
 
 def removed(compiled: Compiled) -> Removed:

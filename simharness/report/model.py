@@ -63,6 +63,8 @@ class Options:
     samples: Count
     seed: int
     budget: Count
+    patches: str = "off"
+    ram_limit_bytes: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,19 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Something that is not the fastest, chosen to save memory: another kernel, or patches.
+
+    `extra_macs` is what patches compute twice; for a kernel, its cost in the generator's ranking.
+    """
+
+    what: Literal["kernel", "patches"]
+    where: str
+    detail: str
+    extra_macs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The memory plan. `proven`: no arena is smaller for this order of layers."""
 
@@ -193,6 +208,7 @@ class Plan:
     lower_bound_bytes: Count
     proven: bool
     records: tuple[Placed, ...]
+    choices: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,9 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
             else f", lower bound {figures.size(bound)}"
         )
     rows.append(("arena", arena, "counted"))
+    for choice in r.plan.choices if r.plan else ():
+        cost = f"{choice.extra_macs:+,} multiplications" if choice.what == "patches" else "slower"
+        rows.append(("to save RAM", f"{choice.detail}, {choice.where[:40]}: {cost}", ""))
     if memory.stack_bytes is not None:
         rows.append(("stack", figures.size(memory.stack_bytes), kinds.get("stack_bytes", "")))
     if report.toolchain:

@@ -96,4 +96,8 @@ def _unusual(options: Options) -> list[str]:
             (options.optimize, "balanced"), (options.requant, "exact"), (options.planner, "auto"),
         )
         if word != usual
-    ] + (["reference"] if options.reference_kernels else [])  # fmt: skip
+    ] + [
+        *(["reference"] if options.reference_kernels else []),
+        *([f"patches-{options.patches}"] if options.patches != "off" else []),
+        *([f"ram-{options.ram_limit_bytes}"] if options.ram_limit_bytes is not None else []),
+    ]  # fmt: skip
