@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from codegen.errors import Problem, UnsupportedError
 from codegen.ir import Graph
+from codegen.passes.edit import RefusedError
 from codegen.passes.finish import (
     copy_outputs,
     name_outputs,
@@ -58,6 +60,14 @@ PASSES: Final[tuple[Pass, ...]] = (
 
 def lower(graph: Graph) -> Graph:
     """The lowered graph of an ONNX-dialect one. Raises UnsupportedError with all problems found."""
+    problems: dict[str, Problem] = {}
     for run in PASSES:
-        graph = run(graph)
+        try:
+            graph = run(graph)
+        except RefusedError as refusal:
+            graph = refusal.graph
+            for problem in refusal.problems:
+                problems.setdefault(problem.where, problem)
+    if problems:
+        raise UnsupportedError(*problems.values())
     return graph

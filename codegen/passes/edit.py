@@ -18,6 +18,17 @@ from codegen.ir import ITEM_BYTES, Array, DType, Graph, Node, OnnxOp, Quant, Ten
 from codegen.ops import Op
 
 
+class RefusedError(UnsupportedError):
+    """What one pass cannot lower, with `graph`, in which these nodes are left as they were.
+
+    `codegen.passes.lower` goes on with it, so that one message tells what every pass refuses.
+    """
+
+    def __init__(self, graph: Graph, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.graph = graph
+
+
 class Edit:
     """A graph being rewritten, for the time of one pass."""
 
@@ -114,14 +125,13 @@ class Edit:
         return name
 
     def refuse(self, node: Node, what: str, remedy: str = "") -> None:
-        """Note something unsupported; `done` raises all of it at once."""
+        """Keep a node that is not supported; `done` raises all of them at once."""
         kind = node.op.type if isinstance(node.op, OnnxOp) else type(node.op).__name__
         self.problems.append(Problem(what, f"node {node.name!r} ({kind})", remedy))
+        self.keep(node)
 
     def done(self) -> Graph:
-        """The graph written, less what no output needs. Raises what `refuse` has noted."""
-        if self.problems:
-            raise UnsupportedError(*self.problems)
+        """The graph written, less what no output needs. Raises RefusedError if a node was refused."""
         for output in self.graph.outputs:
             if output in self._alias:
                 self._restore_output(output)
@@ -135,7 +145,10 @@ class Edit:
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in needed}
         for node in nodes:
             tensors.update({name: self.tensors[name] for name in node.outputs if name})
-        return replace(self.graph, tensors=tensors, nodes=tuple(reversed(nodes)))
+        graph = replace(self.graph, tensors=tensors, nodes=tuple(reversed(nodes)))
+        if self.problems:
+            raise RefusedError(graph, *self.problems)
+        return graph
 
     def _restore_output(self, output: str) -> None:
         """A graph output keeps its name: write it by a copy that `codegen.passes.finish` tidies."""

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from codegen.errors import Problem, UnsupportedError
+from codegen.errors import Problem
 from codegen.ir import Graph, Node, OnnxOp, Tensor
 from codegen.ops import BinaryF32, BinaryS8, Copy, FlipSign, Transpose, View
+from codegen.passes.edit import RefusedError
 
 
 def name_outputs(graph: Graph) -> Graph:
@@ -86,13 +87,14 @@ def unique_names(graph: Graph) -> Graph:
 
 
 def refuse_leftovers(graph: Graph) -> Graph:
-    """Raise UnsupportedError, naming all nodes that no kernel could run; else return `graph`."""
+    """Raise RefusedError, naming all nodes that no kernel could run; else return `graph`."""
     problems = []
     for node in graph.nodes:
         op = node.op
-        where = f"node {node.name!r}"
+        kind = op.type if isinstance(op, OnnxOp) else type(op).__name__
+        where = f"node {node.name!r} ({kind})"
         if isinstance(op, OnnxOp):
-            problems.append(Problem(f"{op.type} (opset {op.opset}) cannot be lowered", where))
+            problems.append(Problem(f"cannot be lowered (opset {op.opset})", where))
             continue
         shape = graph.tensors[node.outputs[0]].shape
         if isinstance(op, BinaryS8 | BinaryF32) and len(shape) > 4:
@@ -111,5 +113,5 @@ def refuse_leftovers(graph: Graph) -> Graph:
                 )
                 break
     if problems:
-        raise UnsupportedError(*problems)
+        raise RefusedError(graph, *problems)
     return graph

@@ -667,15 +667,20 @@ def test_weights_in_constant_nodes(tmp_path: Path) -> None:
 
 
 def test_all_that_cannot_be_lowered_is_said_at_once(tmp_path: Path) -> None:
-    m = Model([1, 2, 4, 4])
+    """Whichever pass it is that finds out."""
+    m = Model([1, 2, 4, 4], opset=19)
     y = m.add("Resize", "x", "", m.const([1, 1, 2, 2]), mode="linear")
     y = m.add("Pad", y, m.const([0] * 7 + [1], "int64"), mode="wrap")
-    m.opset = 19
-    m.add("Resize", y, "", m.const([1, 2, 1, 1]), mode="nearest", out="y")
+    y = m.add("Resize", y, "", m.const([1, 2, 1, 1]), mode="nearest")
+    weights = m.add("Reshape", m.add("GlobalAveragePool", y), m.const([1, 4, 1, 1], "int64"))
+    y = m.add("Conv", y, weights)
+    m.add("Clip", y, m.add("ReduceMean", y, keepdims=0), out="y")
     with pytest.raises(UnsupportedError) as caught:
         lower(load(m.save(tmp_path)))
-    assert len(caught.value.problems) == 3
-    assert "linear" in str(caught.value) and "wrap" in str(caught.value)
+    text = str(caught.value)
+    assert len(caught.value.problems) == 5, text
+    for word in ("linear", "wrap", "only H and W", "weights", "limits"):
+        assert word in text
 
 
 def test_integer_arithmetic_without_scales_is_refused(tmp_path: Path) -> None:
