@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codegen import Compiled
 from cycle_models.core import load_core
 from cycle_models.energy import Energy, energy
@@ -14,7 +16,8 @@ from simharness.errors import ToolMissingError
 from simharness.image import Image
 from simharness.options import TimingMode
 from simharness.pipeline import Machine
-from simharness.toolchain import Built
+from simharness.report.model import Sanitizer
+from simharness.toolchain import ROOMY, Built
 
 
 def require(engine: Engine) -> None:
@@ -69,3 +72,25 @@ def energy_of(timed: Timing | None, machine: Machine) -> Energy | None:
     if timed is None or "energy" not in machine.chip.table:
         return None
     return energy(timed, machine.chip, machine.clock_hz)
+
+
+def watched(
+    compiled: Compiled,
+    built: Built,
+    machine: Machine,
+    toolchain: str,
+    values: tuple[bytes, ...],
+    *,
+    budget: int,
+) -> Sanitizer:
+    """Two runs under watch: as planned, and with red zones around every tensor."""
+    from simharness import sanitize
+
+    rules = sanitize.contract(compiled, built.image)
+    planned = sanitize.sanitize(built.image, values, rules, budget=budget)
+    apart = sanitize.spread(compiled)
+    image = pipeline.link(apart, machine, toolchain, memories=ROOMY).image
+    zoned = sanitize.sanitize(image, values, sanitize.contract(apart, image), budget=budget)
+    known = {(v.layer, v.what, v.tensor) for v in planned.violations}
+    more = tuple(v for v in zoned.violations if (v.layer, v.what, v.tensor) not in known)
+    return replace(planned, ok=planned.ok and zoned.ok, violations=(*planned.violations, *more))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from unicorn.unicorn_const import UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
 from unicorn.unicorn_py3.unicorn import UcError, uclib
 
 from codegen.build import Compiled
+from codegen.emit import render
 from codegen.emit.program import Argument
 from simharness import native
 from simharness.engines.unicorn import invoke
@@ -43,6 +44,7 @@ _WORDS = (
     "reads bytes that hold another tensor",
     "writes to memory that is no tensor's",
 )
+RED_ZONE_BYTES = 64
 UNWRITTEN = "is left without some of its bytes at the end"
 
 
@@ -123,6 +125,50 @@ def _views(compiled: Compiled) -> dict[str, str]:
             if a != b:
                 parent[b] = a
     return {t: find(t) for t in parent}
+
+
+def spread(compiled: Compiled) -> Compiled:
+    """The same program with every tensor in a place of its own, red zones between them.
+
+    As planned, a kernel that reads beside its input may hit another of its inputs and go unseen;
+    here it hits a red zone.
+    """
+    same = _views(compiled)
+    program = compiled.program
+    arguments = [a for y in program.layers for a in y.arguments if a.memory == "arena"]
+    scratch = {id(y.scratch): f"{y.node} scratch" for y in program.layers if y.scratch}
+
+    def owner(a: Argument) -> str:
+        return scratch.get(id(a)) or same.get(a.tensor, a.tensor)
+
+    low: dict[str, int] = {}
+    high: dict[str, int] = {}
+    for a in arguments:
+        low[owner(a)] = min(low.get(owner(a), a.offset), a.offset)
+        high[owner(a)] = max(high.get(owner(a), 0), a.offset + a.size_bytes)
+    base: dict[str, int] = {}
+    end = RED_ZONE_BYTES
+    for name in low:
+        start = end + low[name] % 8  # a view may begin where 8 does not divide
+        base[name] = start
+        end = -(-(start + high[name] - low[name]) // 8) * 8 + RED_ZONE_BYTES
+
+    def moved(a: Argument) -> Argument:
+        if a.memory != "arena":
+            return a
+        return replace(a, offset=base[owner(a)] + a.offset - low[owner(a)])
+
+    layers = tuple(
+        replace(
+            y,
+            inputs=tuple(map(moved, y.inputs)),
+            outputs=tuple(map(moved, y.outputs)),
+            scratch=moved(y.scratch) if y.scratch else None,
+        )
+        for y in program.layers
+    )
+    apart = replace(program, layers=layers, arena_bytes=end if arguments else 0)
+    return replace(compiled, program=apart, sources=render(apart))
 
 
 class _FileRegion(msgspec.Struct, forbid_unknown_fields=True):

@@ -148,14 +148,18 @@ static void write_byte(san *s, uc_engine *uc, san_watch *w, uint32_t address) {
 
 static void read_byte(san *s, uc_engine *uc, const san_watch *w, uint32_t address) {
   const uint32_t b = *s->bucket, owner = w->owner[address - w->start];
-  san_region *input = NULL, *own = NULL;
+  san_region *input = NULL, *own = NULL;  // input: one that has lost this byte
+  int right = 0;
   for (uint32_t i = s->first[b]; i < s->first[b + 1]; i++) {
     san_region *r = &s->regions[i];
     if (address < r->start || address >= r->end) continue;
     use(r, address);
     if (r->kind == SAN_READ) {
-      if (r->owner == owner) return;
-      input = r;
+      if (r->owner != owner) {
+        input = r;
+      } else {
+        right = 1;
+      }
     } else {
       own = r;
     }
@@ -164,6 +168,8 @@ static void read_byte(san *s, uc_engine *uc, const san_watch *w, uint32_t addres
     const int taken = own != NULL && own->owner == owner;
     convict(s, uc, owner == 0 ? SAN_UNINITIALIZED : taken ? SAN_OVERWRITTEN : SAN_FOREIGN, address,
             input->owner, owner);
+  } else if (right) {
+    return;
   } else if (own == NULL) {
     convict(s, uc, SAN_READ_OUTSIDE, address, 0, owner);
   } else if (own->owner != owner) {
