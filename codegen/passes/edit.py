@@ -131,7 +131,7 @@ class Edit:
         self.keep(node)
 
     def done(self) -> Graph:
-        """The graph written, less what no output needs. Raises RefusedError if a node was refused."""
+        """The graph written, less what no output needs. Raises RefusedError after a `refuse`."""
         for output in self.graph.outputs:
             if output in self._alias:
                 self._restore_output(output)

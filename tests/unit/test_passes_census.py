@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Published networks come out lean: exactly these operators and none that the exporter left behind."""
+"""Published networks come out lean: exactly these operators, none that the exporter left."""
 
 from __future__ import annotations
 
@@ -54,7 +54,12 @@ EXTRA = {
 
 NCHW = ["ic_resnet8_int8", "kws_dscnn_int8", "vww_mbv1_int8",
         "ic_resnet8_fp32", "kws_dscnn_fp32", "vww_mbv1_fp32"]  # fmt: skip
-FILES = [*CENSUS, *(f"mlperf_{n}_nchw" for n in NCHW), "mcunet_in3_int8_nchw", "mcunet_vww1_int8_nchw"]
+FILES = [
+    *CENSUS,
+    *(f"mlperf_{n}_nchw" for n in NCHW),
+    "mcunet_in3_int8_nchw",
+    "mcunet_vww1_int8_nchw",
+]
 
 
 @pytest.mark.parametrize("name", FILES)
