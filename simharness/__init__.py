@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simharness.api import build, run
+    from simharness.api import build, profile, run
     from simharness.report.model import Report
 
 __version__ = "0.1.0"
-__all__ = ["Report", "__version__", "build", "run"]
+__all__ = ["Report", "__version__", "build", "profile", "run"]
 
 
 def __getattr__(name: str) -> object:

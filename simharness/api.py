@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from simharness.options import BUDGET, Progress, RunOptions, TimingMode, silent
 if TYPE_CHECKING:
     from simharness.report.model import Report
 
-__all__ = ["BUDGET", "build", "run"]
+__all__ = ["BUDGET", "build", "profile", "run"]
 
 
 def run(
@@ -104,3 +105,28 @@ def build(
         path, _ = pipeline.model_file(model)
         compiled = pipeline.generate(path, machine.core, wanted, name)
     return write_directory(Path(directory), compiled.sources)
+
+
+def profile(
+    elf: str | Path,
+    call: str = "main",
+    arguments: Sequence[int] = (),
+    *,
+    core: str | None = None,
+    board: str | Path | None = None,
+    clock_hz: int | None = None,
+    budget: int = BUDGET,
+    timing: TimingMode = "auto",
+) -> Report:
+    """Call a function of any firmware on an emulated core; count and time it by function.
+
+    `arguments` are up to four integers. Initialised data is in place as after start-up code; there
+    are no peripherals. The report's layers are functions, the dearest first, each without what it
+    calls. Raises UsageError, and FaultError when the function faults or does not return.
+    """
+    from simharness import profiling
+
+    return profiling.profile(
+        Path(elf), call, arguments, core=core, board=board, clock_hz=clock_hz, budget=budget,
+        timing=timing,
+    )  # fmt: skip

@@ -14,7 +14,18 @@ import traceback
 from collections.abc import Sequence
 
 import simharness
-from simharness.commands import bench, build, cache, compare, crosscheck, doctor, listing, run, show
+from simharness.commands import (
+    bench,
+    build,
+    cache,
+    compare,
+    crosscheck,
+    doctor,
+    listing,
+    profile,
+    run,
+    show,
+)
 from simharness.commands.talk import Talk
 from simharness.errors import SimharnessError
 
@@ -43,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"simharness {simharness.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (run, show, compare, crosscheck, build, bench, listing, doctor, cache):
+    for module in (run, profile, show, compare, crosscheck, build, bench, listing, doctor, cache):
         module.add(commands)
     return top
 

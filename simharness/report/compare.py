@@ -280,7 +280,7 @@ def _notes(base: Report, head: Report) -> list[str]:
         ("engine", _engine(base), _engine(head)),
         ("timing mode", _mode(base), _mode(head)),
         ("machine", base.board.name, head.board.name),
-        ("optimize", base.options.optimize, head.options.optimize),
+        ("optimize", _optimize(base), _optimize(head)),
     )
     notes = [f"{what} differs: {old}, now {new}" for what, old, new in pairs if old != new]
     old_files = {i.role: i.sha256 for i in base.inputs}
@@ -302,3 +302,7 @@ def _engine(report: Report) -> str:
 
 def _mode(report: Report) -> str:
     return report.results.timing.mode if report.results.timing else "none"
+
+
+def _optimize(report: Report) -> str:
+    return report.options.optimize if report.options else "none"

@@ -60,6 +60,8 @@ def verdict(report: Report) -> str:
     """The one line that says it all."""
     found = report.results
     name = f"{report.model} on {report.board.name} (Cortex-{core_title(report.board.core)})"
+    if report.options is None:
+        return f"{'RAN' if found.fit.ok else 'DOES NOT FIT'}: {name}"
     if found.check is None:
         return f"DOES NOT FIT: {name}"
     if not found.check.ok:

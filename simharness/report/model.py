@@ -346,13 +346,16 @@ class Results:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything about one run of one network on one machine. No dates, no absolute paths."""
+    """Everything about one run of one program on one machine. No dates, no absolute paths.
+
+    A firmware of somebody else's has no `options`, no check, no plan, and functions for layers.
+    """
 
     schema_version: int
     tool: str
     model: str
     inputs: tuple[InputFile, ...]
-    options: Options
+    options: Options | None = None
     toolchain: Toolchain | None = None
     engine: Engine | None = None
     board: Board

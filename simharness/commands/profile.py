@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""`simharness profile`: a function of any firmware, on the same machine."""
+
+from __future__ import annotations
+
+import argparse
+
+from simharness.commands.options import add_machine_options, positive
+from simharness.commands.run import add_output_options, rendered
+from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "profile",
+        help="count and time a function of any firmware",
+        description="Load FIRMWARE.elf, call one of its functions on an emulated core, and report "
+        "instructions, cycles and energy by function. Initialised data is in place as after "
+        "start-up; there are no peripherals.",
+    )
+    parser.add_argument("elf", metavar="FIRMWARE.elf")
+    parser.add_argument(
+        "--call", default="main", metavar="FUNCTION", help="which must return (default: main)"
+    )
+    parser.add_argument(
+        "--args", default="", metavar="A,B,...",
+        help="up to four integers for it, 0x... allowed (default: none)",
+    )  # fmt: skip
+    add_machine_options(parser)
+    group = parser.add_argument_group("run")
+    group.add_argument(
+        "--budget", type=positive, metavar="N", help="give up after so many instructions"
+    )
+    group.add_argument("--timing", choices=("auto", "zero-wait"), default="auto")
+    add_output_options(parser)
+    add_talk_options(parser)
+    parser.set_defaults(handler=handle)
+
+
+def handle(arguments: argparse.Namespace, talk: Talk) -> int:
+    """Profile and print."""
+    with talk.progress(1) as progress:
+        progress("emulating")
+        import simharness
+        from simharness.errors import UsageError
+        from simharness.options import BUDGET
+
+        try:
+            values = [int(part, 0) for part in arguments.args.split(",") if part.strip()]
+        except ValueError:
+            raise UsageError(f"--args takes integers, not {arguments.args!r}") from None
+        report = simharness.profile(
+            arguments.elf,
+            arguments.call,
+            values,
+            core=arguments.core,
+            board=arguments.board,
+            clock_hz=arguments.clock_hz,
+            budget=arguments.budget or BUDGET,
+            timing=arguments.timing,
+        )
+    deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)
+    return 0
