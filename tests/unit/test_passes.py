@@ -84,13 +84,15 @@ class Model:
         return path
 
 
-def checked(model: Model, folder: Path, tolerance: float = 0.0) -> Graph:
+def checked(model: Model, folder: Path, tolerance: float = 0.0, *, optimized: bool = True) -> Graph:
     """The lowered graph, after its output has been found equal to ONNX Runtime's."""
     path = model.save(folder)
     graph = lower(load(path))
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     if model.dtype == "float32":
         x: Array = RNG.standard_normal(model.shape).astype(np.float32)
@@ -395,6 +397,28 @@ def test_requantizing_to_another_scale_is_a_table(tmp_path: Path) -> None:
     m = Model([1, 16], "int8", "int8")
     m.quantize(m.dequantize("x", 0.1, 3), 0.3, 5, out="y")
     assert kinds(checked(m, tmp_path)) == ["LutS8"]
+
+
+# Where ONNX Runtime's optimizer changes what a file says, the file counts
+
+
+def test_both_of_two_quantizers_in_a_row_count(tmp_path: Path) -> None:
+    """ONNX Runtime drops the first, coarse one; without its optimizer it does not."""
+    m = Model([1, 200])
+    x = m.requantize(m.requantize("x", 0.25, 0), 0.01, 0)
+    m.quantize(x, 0.01, 0, out="q")
+    m.add("DequantizeLinear", "q", m.const(0.01), m.const(0, "int8"), out="y")
+    checked(m, tmp_path, optimized=False)
+
+
+def test_a_pad_of_zeros_before_a_max_pool_stays(tmp_path: Path) -> None:
+    """ONNX Runtime makes it the pool's own padding, which never wins."""
+    m = Model([1, 2, 1, 1])
+    y = m.add("Pad", m.add("Softmax", "x"), m.const([0, 0, 1, 1, 0, 0, 1, 1], "int64"))
+    y = m.add("Sub", y, m.const(2.0))
+    y = m.add("Pad", y, m.const([0, 0, 1, 1, 0, 0, 1, 1], "int64"))
+    m.add("MaxPool", y, kernel_shape=[2, 2], out="y")
+    assert kinds(checked(m, tmp_path, optimized=False)).count("Pad") == 2
 
 
 # Integers
