@@ -112,4 +112,59 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
     return Plan(write, 2 * height * width + 2 * behind_bytes(target), overlaps)
 
 
-FAST = (planned("nn_depthwise_s8_dsp3x3", _plan3x3),)
+def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
+    op = node.op
+    if not isinstance(op, ConvS8) or not target.dsp or target.fpu == "none":
+        return None
+    window = op.window
+    stride = window.strides[0]
+    kernel_h, kernel_w = window.kernel
+    if not is_depthwise(node, graph) or window.dilations != (1, 1) or kernel_w > 8:
+        return None
+    if window.strides not in ((1, 1), (2, 2)):
+        return None
+    x, y = in_and_out(node, graph)
+    batch, in_h, in_w, in_c = x.shape
+    _, out_h, out_w, out_c = y.shape
+    pad_top, pad_left = window.pads[:2]
+    height = (out_h - 1) * stride + kernel_h
+    # Four outputs at a time read whole words, up to one behind the last window.
+    words = kernel_w // 2 + 1 if stride == 1 else (kernel_w + 1) // 2
+    last = (out_w - 1) // 4 * 4 * stride
+    width = last + 2 * words + (2 if stride == 1 else 6)
+    found = _recipe(node, graph, op)
+    w = constant_input(node, graph, 1)
+    if found is None or w is None or pad_top >= height or pad_left >= width:
+        return None
+    recipe, _, up, scale, float_bias = found
+    zps = np.zeros(out_c, np.int32) if op.w_zp is None else op.w_zp.astype(np.int32)
+    ends = np.stack([recipe.multiplier, recipe.offset, recipe.start, zps], axis=1)
+    floats = np.stack(
+        [np.zeros(out_c, np.int32), scale.view(np.int32), float_bias.view(np.int32), zps], axis=1
+    )
+    parameters = np.where(recipe.proven[:, None], ends, floats).astype(np.int32)
+    kernel, requant = "nn_depthwise_s8_dsp", op.requant
+
+    def write() -> Call:
+        text = (
+            f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c // in_c}, "
+            f"{kernel_h}, {kernel_w}, {stride}, {pad_top}, {pad_left}, {height}, {width},\n"
+            f"    {up}, {recipe.shift}, {requant.in_zp}, {requant.out_zp}, {requant.lo}, "
+            f"{requant.hi}, {int(not recipe.proven.all())}, x0, @weights@, @parameters@, y0, "
+            "scratch);"
+        )
+        constants = (
+            Constant("weights", "int8_t", w),
+            Constant("parameters", "int32_t", parameters),
+        )
+        return Call((f"{kernel}.h",), constants, text)
+
+    overlaps = (Overlap(0, 0),) if x.shape == y.shape else ()
+    row_words = 2 * words if stride == 1 else words
+    return Plan(write, 2 * height * width + 4 * kernel_h * row_words, overlaps)
+
+
+FAST = (
+    planned("nn_depthwise_s8_dsp3x3", _plan3x3),
+    planned("nn_depthwise_s8_dsp", _plan_any),
+)

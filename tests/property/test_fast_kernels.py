@@ -46,7 +46,7 @@ BY_NAME = {v.name: v for v in FAST_DSP}
 @st.composite
 def convs(draw: DrawFn, depthwise: bool = False) -> Case:
     """Convolutions as networks have them: square windows, channels in fours, several outputs."""
-    kernel = draw(st.sampled_from([1, 3, 3, 5]))
+    kernel = draw(st.sampled_from([1, 3, 3, 5, 7] if depthwise else [1, 3, 3, 5]))
     stride = draw(st.sampled_from([1, 1, 2]))
     h, w = draw(st.integers(1, 9)), draw(st.integers(1, 11))
     pads = draw(st.tuples(*[st.integers(0, kernel // 2)] * 4))
@@ -120,6 +120,7 @@ def convs_f32(draw: DrawFn) -> Case:
 
 DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_depthwise_s8_dsp3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
+    "nn_depthwise_s8_dsp": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
     "nn_conv2d_s8_dsp_points": st.one_of(convs(), CASES["nn_dense_s8"]),
     "nn_conv2d_s8_dsp_rows": convs(),
     "nn_conv2d_s8_dsp_patches": st.one_of(convs(), CASES["nn_conv2d_s8"]),

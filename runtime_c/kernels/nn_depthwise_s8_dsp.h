@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Depthwise convolution, any window up to 8 wide, stride 1 or 2, on cores with the DSP extension:
+ * channel by channel over a plane in scratch, four outputs of a row at a time. y may be x where the
+ * shapes agree.
+ *
+ * The weights of a channel stand in scratch as halfwords, two to a word, times `1 << up`: for each row
+ * (w0, w1), (w2, w3)... and, for stride 1, between them the same moved by one: (0, w0), (w1, w2)...
+ * Parameters of an output channel: multiplier, offset, start (codegen/requant_high.py) and the weights'
+ * zero point. Where no exact multiplier exists, that is 0, followed by scale (float bits) and bias.
+ */
+#ifndef NN_DEPTHWISE_S8_DSP_H
+#define NN_DEPTHWISE_S8_DSP_H
+
+#include "nn_plane_s8.h"
+
+
+NN_INLINE void nn_depthwise_weights(int32_t kernel_h, int32_t kernel_w, int32_t stride, int32_t zp,
+                                    int32_t up, const int8_t *w, uint32_t *to)
+{
+    const int32_t words = stride == 1 ? kernel_w / 2 + 1 : (kernel_w + 1) / 2;
+    for (int32_t r = 0; r < kernel_h; r++) {
+        uint32_t before = 0u;
+#pragma GCC unroll 8
+        for (int32_t i = 0; i < words; i++) {
+            const int32_t k = 2 * i;
+            const int32_t first = k < kernel_w ? w[k < kernel_w ? k : 0] - zp : 0;
+            const int32_t second = k + 1 < kernel_w ? w[k + 1 < kernel_w ? k + 1 : 0] - zp : 0;
+            const uint32_t low = ((uint32_t)first << up) & 0xFFFFu;
+            const uint32_t high = (uint32_t)second << (up + 16);
+            *to++ = low | high;
+            if (stride == 1) {
+                *to++ = before | (low << 16);
+                before = high >> 16;
+            }
+        }
+        w += kernel_w;
+    }
+}
+
+/* Four outputs of a row whose first window starts at `at`. */
+NN_INLINE void nn_depthwise_four(int32_t kernel_h, int32_t kernel_w, int32_t stride, int32_t width,
+                                 const int16_t *at, const uint32_t *w, int32_t *sum)
+{
+    const int32_t words = stride == 1 ? kernel_w / 2 + 1 : (kernel_w + 1) / 2;
+    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+    for (int32_t r = 0; r < kernel_h; r++) {
+        const uint32_t *const x = (const uint32_t *)(const void *)at;
+        if (stride == 1) {
+            uint32_t first = x[0];
+#pragma GCC unroll 8
+            for (int32_t i = 0; i < words; i++) {
+                const uint32_t second = x[i + 1], even = w[2 * i], odd = w[2 * i + 1];
+                s0 = nn_smlad(first, even, s0);
+                s1 = nn_smlad(first, odd, s1);
+                s2 = nn_smlad(second, even, s2);
+                s3 = nn_smlad(second, odd, s3);
+                first = second;
+            }
+            w += 2 * words;
+        } else {
+            uint32_t a = x[0], b = x[1], c = x[2];
+#pragma GCC unroll 8
+            for (int32_t i = 0; i < words; i++) {
+                const uint32_t d = x[i + 3], even = w[i];
+                s0 = nn_smlad(a, even, s0);
+                s1 = nn_smlad(b, even, s1);
+                s2 = nn_smlad(c, even, s2);
+                s3 = nn_smlad(d, even, s3);
+                a = b;
+                b = c;
+                c = d;
+            }
+            w += words;
+        }
+        at += width;
+    }
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
+}
+
+/* A channel that has no exact multiplier, in float. */
+NN_RARE void nn_depthwise_float(int32_t kernel_h, int32_t kernel_w, int32_t stride, int32_t width,
+                                int32_t out_h, int32_t out_w, int32_t out_c, int32_t out_zp,
+                                int32_t lo, int32_t hi, const int16_t *plane, const int8_t *w,
+                                const int32_t *parameters, int8_t *y)
+{
+    const float scale = nn_f32_of_bits((uint32_t)parameters[1]);
+    for (int32_t oh = 0; oh < out_h; oh++) {
+        for (int32_t ow = 0; ow < out_w; ow++) {
+            int32_t acc = parameters[2];
+            for (int32_t kh = 0; kh < kernel_h; kh++) {
+                const int16_t *const row = plane + (oh * stride + kh) * width + ow * stride;
+                for (int32_t kw = 0; kw < kernel_w; kw++) {
+                    acc += row[kw] * (w[kh * kernel_w + kw] - parameters[3]);
+                }
+            }
+            const int32_t value = nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024);
+            *y = (int8_t)nn_clamp_s32(value + out_zp, lo, hi);
+            y += out_c;
+        }
+    }
+}
+
+/* Scratch: 2 * height * width bytes for the plane, and 4 per word of a channel's weights; width is even
+   and holds the windows of out_w outputs rounded up to fours, and one halfword more. */
+NN_KERNEL void nn_depthwise_s8_dsp(int32_t batch, int32_t in_h, int32_t in_w, int32_t in_c,
+                                   int32_t out_h, int32_t out_w, int32_t fan_out, int32_t kernel_h,
+                                   int32_t kernel_w, int32_t stride, int32_t pad_top,
+                                   int32_t pad_left, int32_t height, int32_t width, int32_t up,
+                                   int32_t shift, int32_t in_zp, int32_t out_zp, int32_t lo,
+                                   int32_t hi, int32_t floats, const int8_t *x, const int8_t *w,
+                                   const int32_t *parameters, int8_t *y, uint8_t *scratch)
+{
+    const int32_t out_c = in_c * fan_out;
+    const int32_t cols = in_w < width - pad_left ? in_w : width - pad_left;
+    const int32_t rows = in_h < height - pad_top ? in_h : height - pad_top;
+    int16_t *const plane = (int16_t *)(void *)scratch;
+    uint32_t *const weights = (uint32_t *)(void *)(plane + height * width);
+
+    nn_plane_clear(height, width, in_zp, plane);
+    for (int32_t n = 0; n < batch; n++) {
+        for (int32_t c = 0; c < in_c; c++) {
+            nn_plane_gather(rows, cols, in_c, in_w * in_c, width, x + c,
+                            plane + pad_top * width + pad_left);
+            for (int32_t f = c * fan_out; f < (c + 1) * fan_out; f++) {
+                const int32_t *const q = parameters + 4 * f;
+                const int8_t *const kernel = w + f * kernel_h * kernel_w;
+                const int32_t multiplier = q[0], offset = q[1], start = q[2];
+                int8_t *to = y + f;
+                if (floats != 0 && multiplier == 0) {
+                    nn_depthwise_float(kernel_h, kernel_w, stride, width, out_h, out_w, out_c,
+                                       out_zp, lo, hi, plane, kernel, q, to);
+                    continue;
+                }
+                nn_depthwise_weights(kernel_h, kernel_w, stride, q[3], up, kernel, weights);
+                for (int32_t oh = 0; oh < out_h; oh++) {
+                    const int16_t *at = plane + oh * stride * width;
+                    for (int32_t ow = 0; ow < out_w; ow += 4) {
+                        int32_t sum[4] = {start, start, start, start};
+                        nn_depthwise_four(kernel_h, kernel_w, stride, width, at, weights, sum);
+#pragma GCC unroll 4
+                        for (int32_t i = 0; i < 4; i++) {
+                            if (out_w % 4 == 0 || ow + i < out_w) {
+                                int32_t value =
+                                    nn_ssat8_asr(nn_smmla(sum[i], multiplier, offset), shift);
+                                if (lo > -128 || hi < 127) {
+                                    value = nn_clamp_s32(value, lo, hi);
+                                }
+                                *to = (int8_t)value;
+                                to += out_c;
+                            }
+                        }
+                        at += 4 * stride;
+                    }
+                }
+            }
+        }
+        x += in_h * in_w * in_c;
+        y += out_h * out_w * out_c;
+    }
+}
+
+#endif
