@@ -17,10 +17,10 @@ from unicorn.arm_const import UC_ARM_REG_R0
 
 import simharness
 from cycle_models.core import load_core
-from cycle_models.energy import energy
+from cycle_models.energy import Energy, energy
 from cycle_models.memory import memory_system
 from cycle_models.profile import Block, Edge, Profile
-from cycle_models.timing import MemoryStalls, ProfileTiming, Timing, time_profiles
+from cycle_models.timing import Interval, MemoryStalls, ProfileTiming, Timing, time_profiles
 from simharness import elf, native, pipeline
 from simharness.engines.decode import executed
 from simharness.engines.unicorn import UnicornEngine
@@ -77,7 +77,7 @@ def profile(
         parts = split(whole, image)
         timed = _time(parts, image, machine, call, arguments, budget, timing)
         used = energy(timed, machine.chip, machine.clock_hz) if _has_energy(machine) else None
-    rows = _functions(timed, parts, image)
+    rows = _functions(timed, parts, image, used)
     total = timed.total
     described = UnicornEngine().describe()
     results = Results(
@@ -208,19 +208,23 @@ def _time(
     return time_profiles(found, image.code, core, memory=stalls)
 
 
-def _functions(timed: Timing, parts: Iterable[Profile], image: Image) -> tuple[Layer, ...]:
+def _functions(
+    timed: Timing, parts: Iterable[Profile], image: Image, used: Energy | None
+) -> tuple[Layer, ...]:
     """A row per function, the dearest first; what cost nothing is left out."""
-    total = timed.total.cycles.mid or 1.0
+    total = timed.total.cycles
     calls = {p.name: _calls(p, image) for p in parts}
     rows = [
-        _function(t, image.symbols.get(t.name), calls.get(t.name, 0), total)
+        _function(t, image.symbols.get(t.name), calls.get(t.name, 0), total, used)
         for t in timed.profiles
         if t.instructions or t.cycles.mid
     ]
     return tuple(sorted(rows, key=lambda y: (-(y.cycles.mid if y.cycles else 0), y.name)))
 
 
-def _function(t: ProfileTiming, symbol: Symbol | None, calls: int, total: float) -> Layer:
+def _function(
+    t: ProfileTiming, symbol: Symbol | None, calls: int, total: Interval, used: Energy | None
+) -> Layer:
     return Layer(
         name=t.name,
         op="function",
@@ -231,11 +235,12 @@ def _function(t: ProfileTiming, symbol: Symbol | None, calls: int, total: float)
         macs=0,
         instructions=t.instructions,
         cycles=assemble.cycles(t.cycles),
-        share=round(min(1.0, max(0.0, t.cycles.mid / total)), 4),
+        share=round(min(1.0, t.cycles.mid / total.mid), 4) if total.mid else 0.0,
         output_bytes=0,
         scratch_bytes=0,
         text_bytes=symbol.size_bytes if symbol else 0,
         weights_bytes=0,
+        energy_uj=assemble.energy_share(used, t.cycles, total),
         parts={str(k): max(0, round(v)) for k, v in t.breakdown.items()},
         mix=dict(t.mix),
     )

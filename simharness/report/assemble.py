@@ -198,22 +198,29 @@ def _timed(
 ) -> Layer:
     if profile is None:
         return row
-    cost, energy_uj = profile.cycles, None
-    if used is not None and total.low > 0:
-        e = used.energy_uj
-        energy_uj = Interval(
-            significant(e.low * cost.low / total.low),
-            significant(e.mid * cost.mid / total.mid),
-            significant(e.high * cost.high / total.high),
-        )
+    cost = profile.cycles
     return replace(
         row,
         instructions=profile.instructions,
         cycles=cycles(cost),
         share=round(cost.mid / total.mid, 4) if total.mid else 0.0,
-        energy_uj=energy_uj,
+        energy_uj=energy_share(used, cost, total),
         parts=_whole(profile.breakdown),
         mix=dict(profile.mix),
+    )
+
+
+def energy_share(
+    used: Energy | None, part: model.Interval, total: model.Interval
+) -> Interval | None:
+    """What a part of the run takes of its energy: its share of the time, end by end."""
+    if used is None or total.low <= 0:
+        return None
+    e = used.energy_uj
+    return Interval(
+        significant(e.low * part.low / total.low),
+        significant(e.mid * part.mid / total.mid),
+        significant(e.high * part.high / total.high),
     )
 
 

@@ -139,21 +139,42 @@ def test_with_a_base_it_shows_what_changed() -> None:
     assert len(worse) == 1
 
 
-@pytest.mark.needs("chromium")
-@pytest.mark.parametrize("found", [SAMPLE, hostile()], ids=["plain", "hostile"])
-def test_a_browser_renders_it_without_a_word_on_its_console(found: Report, tmp_path: Path) -> None:
+def dom(text: str, tmp_path: Path) -> str:
+    """The page as a browser has it after its scripts ran, which must say nothing."""
     path = tmp_path / "report.html"
-    path.write_text(render(found), encoding="utf-8")
-
+    path.write_text(text, encoding="utf-8")
     done = subprocess.run(
         ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
          f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom",
          path.as_uri()],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-
     assert "CONSOLE" not in done.stderr
-    assert done.stdout.count("<rect") == 2
-    assert "<img" not in done.stdout
+    return done.stdout
+
+
+@pytest.mark.needs("chromium")
+def test_the_map_is_read_by_keyboard(tmp_path: Path) -> None:
+    press = "document.querySelector('svg').dispatchEvent(new KeyboardEvent('keydown',{key:'End'}))"
+
+    page = dom(render(SAMPLE).replace("</body>", f"<script>{press}</script></body>"), tmp_path)
+
+    assert re.search(r'class="readout"[^>]*>scratch of conv: 16 B at 256', page)
+
+
+@pytest.mark.needs("chromium")
+def test_a_browser_renders_the_comparison(tmp_path: Path) -> None:
+    head = report(cycles=Cycles(9000, 10_001, 11000))
+
+    assert dom(render(head, SAMPLE, compare(SAMPLE, head)), tmp_path).count("<svg") == 2
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("found", [SAMPLE, hostile()], ids=["plain", "hostile"])
+def test_a_browser_renders_it_without_a_word_on_its_console(found: Report, tmp_path: Path) -> None:
+    page = dom(render(found), tmp_path)
+
+    assert page.count("<rect") == 2
+    assert "<img" not in page
     for key in re.findall(r'data-key="([^"]+)"', render(found)):
-        assert f'data-key="{key}"' in done.stdout
+        assert f'data-key="{key}"' in page
