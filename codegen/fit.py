@@ -27,7 +27,7 @@ from codegen.planner.memory import choose_views
 from codegen.planner.needs import Need, activation_inputs, needs
 from codegen.planner.order import choose_order, reordered
 from codegen.planner.storage import storages
-from codegen.planner.tiles import macs, node_macs, stage, tiled
+from codegen.planner.tiles import macs, node_macs, stage, tiled, with_image_transposes
 from codegen.target import Target
 
 Patches = Literal["off", "auto"] | tuple[int, int]
@@ -266,6 +266,7 @@ def _smallest(
     """A few tilings with the smallest optimistic arena, best first."""
     found: list[tuple[int, int, int, Choice, Graph]] = []
     best = 1 << 62
+    graph = with_image_transposes(graph)
     for rest, at in sorted(_places(graph), key=lambda place: place[0]):
         for choice, tiles in _tilings_at(graph, at, grids) if rest <= best else ():
             if most_extra_macs is None or choice.extra_macs <= most_extra_macs:
@@ -279,6 +280,7 @@ def _tilings(
     graph: Graph, grids: Sequence[tuple[int, int]], limit_bytes: int
 ) -> list[tuple[Choice, Graph]]:
     """All ways to tile that may fit the limit, by rising cost."""
+    graph = with_image_transposes(graph)
     found = [
         (choice, tiles)
         for rest, at in _places(graph)

@@ -9,6 +9,7 @@ inputs that they see; what neighbours share (the halo) is computed twice. Tiles 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -29,6 +30,7 @@ from codegen.ops import (
     Slice,
     Transpose,
     UnaryF32,
+    View,
     Window,
 )
 from codegen.planner.needs import activation_inputs
@@ -61,11 +63,41 @@ class Need:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
+def with_image_transposes(graph: Graph) -> Graph:
+    """The graph with each NCHW input turned to NHWC by one `Transpose`, which knows its rows.
+
+    Lowering writes the same as a view, a transposition of a matrix, and a view.
+    """
+    producer = {node.outputs[0]: node for node in graph.nodes}
+    uses = Counter(x for node in graph.nodes for x in node.inputs)
+    uses.update(graph.outputs)
+    nodes = {id(node): node for node in graph.nodes}
+    for node in graph.nodes:
+        middle = producer.get(node.inputs[0]) if isinstance(node.op, View) else None
+        first = producer.get(middle.inputs[0]) if middle is not None else None
+        if middle is None or first is None or not isinstance(first.op, View):
+            continue
+        x, y = graph.tensors[first.inputs[0]], graph.tensors[node.outputs[0]]
+        if (
+            isinstance(middle.op, Transpose)
+            and tuple(middle.op.perm) == (1, 0)
+            and uses[first.outputs[0]] == uses[middle.outputs[0]] == 1
+            and len(x.shape) == len(y.shape) == 4
+            and x.shape[0] == 1
+            and tuple(x.shape[axis] for axis in _TO_NHWC) == y.shape
+            and graph.tensors[first.outputs[0]].shape[0] == x.shape[1]
+        ):
+            whole = replace(middle, op=Transpose(_TO_NHWC), inputs=(x.name,), outputs=(y.name,))
+            nodes[id(node)] = whole
+            del nodes[id(middle)], nodes[id(first)]
+    return replace(graph, nodes=tuple(nodes.values()))
+
+
 def stage(graph: Graph, at: str) -> tuple[int, ...] | None:
     """The nodes that compute `at` and can run tile by tile; None when that cannot be.
 
-    All that they compute must be for `at` alone, on one image, by operators that look at windows
-    or at single pixels.
+    They look at windows or at single pixels of one image, and all that they compute is for `at`
+    alone. What comes before them is there as a whole.
     """
     producer = {y: i for i, node in enumerate(graph.nodes) for y in node.outputs}
     found: set[int] = set()
@@ -76,7 +108,7 @@ def stage(graph: Graph, at: str) -> tuple[int, ...] | None:
         if index is None or index in found:
             continue
         if not _can_tile(graph.nodes[index], graph):
-            return None
+            continue
         found.add(index)
         pending += activation_inputs(graph.nodes[index], graph)
     inside = {y for i in found for y in graph.nodes[i].outputs} - {at}
@@ -104,8 +136,10 @@ def tiled(graph: Graph, at: str, rows: int, cols: int) -> Graph | None:
             parts.append(part)
         bands.append(builder.join(parts, 2, at, f" [band {r}]"))
     builder.join(bands, 1, at, "")
-    rest = [node for i, node in enumerate(graph.nodes) if i not in set(nodes)]
-    return replace(graph, tensors=builder.tensors, nodes=(*builder.nodes, *rest))
+    rest = [(i, node) for i, node in enumerate(graph.nodes) if i not in set(nodes)]
+    before = (node for i, node in rest if i < nodes[-1])
+    after = (node for i, node in rest if i > nodes[-1])
+    return replace(graph, tensors=builder.tensors, nodes=(*before, *builder.nodes, *after))
 
 
 def macs(graph: Graph) -> int:
