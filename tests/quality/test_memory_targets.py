@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Published networks in less RAM than other engines need, scratch included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codegen import compile_model
+from codegen.fit import Patches
+from codegen.target import target
+
+
+@pytest.mark.parametrize("layout", ["", "_nchw"])
+@pytest.mark.parametrize(
+    ("model", "limit_bytes", "patches"),
+    [
+        ("mlperf_ic_resnet8_int8", 36_000, "off"),
+        ("mlperf_vww_mbv1_int8", 40_000, "off"),
+        ("mlperf_vww_mbv1_int8", 24_000, "auto"),
+        ("mcunet_in3_int8", 130_000, "auto"),
+    ],
+)
+def test_the_limit_is_held(
+    model: str, limit_bytes: int, patches: Patches, layout: str, shared_models: Path
+) -> None:
+    """The independent checker has cleared each plan by the time it is here."""
+    compiled = compile_model(
+        shared_models / f"{model}{layout}.onnx",
+        target("m4"),
+        ram_limit_bytes=limit_bytes,
+        patches=patches,
+    )
+
+    assert compiled.plan.arena_bytes <= limit_bytes
+
+
+@pytest.mark.parametrize(
+    ("model", "most_bytes"), [("mlperf_kws_dscnn_int8", 9_500), ("mcunet_in3_int8", 240_000)]
+)
+def test_the_fastest_program_is_small(model: str, most_bytes: int, shared_models: Path) -> None:
+    """Without a limit, thus without any loss of speed."""
+    plan = compile_model(shared_models / f"{model}.onnx", target("m4")).plan
+
+    assert plan.arena_bytes <= most_bytes
+    assert plan.gap <= 0.03
