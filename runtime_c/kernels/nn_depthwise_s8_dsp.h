@@ -38,6 +38,90 @@ NN_INLINE void nn_depthwise_weights(int32_t kernel_h, int32_t kernel_w, int32_t 
     }
 }
 
+#if NN_DSP_BLOCKS
+
+#define NN_FOUR1(first, second)                     \
+    "ldrd %[even], %[odd], [%[w]], #8\n"            \
+    "ldr " second ", [%[x]], #4\n"                  \
+    "smlad %[s0], " first ", %[even], %[s0]\n"      \
+    "smlad %[s1], " first ", %[odd], %[s1]\n"       \
+    "smlad %[s2], " second ", %[even], %[s2]\n"     \
+    "smlad %[s3], " second ", %[odd], %[s3]\n"
+#define NN_FOUR2(a, b, c, d)                        \
+    "ldr %[even], [%[w]], #4\n"                     \
+    "ldr " d ", [%[x]], #4\n"                       \
+    "smlad %[s0], " a ", %[even], %[s0]\n"          \
+    "smlad %[s1], " b ", %[even], %[s1]\n"          \
+    "smlad %[s2], " c ", %[even], %[s2]\n"          \
+    "smlad %[s3], " d ", %[even], %[s3]\n"
+
+/* Four outputs of a row whose first window starts at `at`. */
+NN_INLINE void nn_depthwise_four(int32_t kernel_h, const int32_t kernel_w, const int32_t stride,
+                                 const int32_t width, const int16_t *at, const uint32_t *w,
+                                 int32_t *sum)
+{
+    const int32_t words = stride == 1 ? kernel_w / 2 + 1 : (kernel_w + 1) / 2;
+    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+    int32_t rows = kernel_h;
+    if (stride == 1) {
+        uint32_t a, b, even, odd;
+        __asm__ volatile(
+            "1:\n"
+            "ldr %[a], [%[x]], #4\n"
+            NN_FOUR1("%[a]", "%[b]")
+            ".if %c[words] > 1\n"
+            NN_FOUR1("%[b]", "%[a]")
+            ".endif\n"
+            ".if %c[words] > 2\n"
+            NN_FOUR1("%[a]", "%[b]")
+            ".endif\n"
+            ".if %c[words] > 3\n"
+            NN_FOUR1("%[b]", "%[a]")
+            ".endif\n"
+            ".if %c[words] > 4\n"
+            NN_FOUR1("%[a]", "%[b]")
+            ".endif\n"
+            "subs %[rows], %[rows], #1\n"
+            "add %[x], %[x], #%c[skip]\n"
+            "bne 1b\n"
+            : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [x] "+r"(at),
+              [w] "+r"(w), [rows] "+r"(rows), [a] "=&r"(a), [b] "=&r"(b), [even] "=&r"(even),
+              [odd] "=&r"(odd)
+            : [words] "i"(words), [skip] "i"(2 * width - 4 * (words + 1))
+            : "cc", "memory");
+    } else {
+        uint32_t a, b, c, d, even;
+        __asm__ volatile(
+            "1:\n"
+            "ldrd %[a], %[b], [%[x]], #8\n"
+            "ldr %[c], [%[x]], #4\n"
+            NN_FOUR2("%[a]", "%[b]", "%[c]", "%[d]")
+            ".if %c[words] > 1\n"
+            NN_FOUR2("%[b]", "%[c]", "%[d]", "%[a]")
+            ".endif\n"
+            ".if %c[words] > 2\n"
+            NN_FOUR2("%[c]", "%[d]", "%[a]", "%[b]")
+            ".endif\n"
+            ".if %c[words] > 3\n"
+            NN_FOUR2("%[d]", "%[a]", "%[b]", "%[c]")
+            ".endif\n"
+            "subs %[rows], %[rows], #1\n"
+            "add %[x], %[x], #%c[skip]\n"
+            "bne 1b\n"
+            : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [x] "+r"(at),
+              [w] "+r"(w), [rows] "+r"(rows), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),
+              [d] "=&r"(d), [even] "=&r"(even)
+            : [words] "i"(words), [skip] "i"(2 * width - 4 * (words + 3))
+            : "cc", "memory");
+    }
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
+}
+
+#else
+
 /* Four outputs of a row whose first window starts at `at`. */
 NN_INLINE void nn_depthwise_four(int32_t kernel_h, int32_t kernel_w, int32_t stride, int32_t width,
                                  const int16_t *at, const uint32_t *w, int32_t *sum)
@@ -81,27 +165,14 @@ NN_INLINE void nn_depthwise_four(int32_t kernel_h, int32_t kernel_w, int32_t str
     sum[3] = s3;
 }
 
-/* A channel that has no exact multiplier, in float. */
-NN_RARE void nn_depthwise_float(int32_t kernel_h, int32_t kernel_w, int32_t stride, int32_t width,
-                                int32_t out_h, int32_t out_w, int32_t out_c, int32_t out_zp,
-                                int32_t lo, int32_t hi, const int16_t *plane, const int8_t *w,
-                                const int32_t *parameters, int8_t *y)
+#endif
+
+/* An output of a channel that has no exact multiplier, in float. */
+NN_RARE int32_t nn_depthwise_float(int32_t acc, const int32_t *parameters, int32_t out_zp)
 {
     const float scale = nn_f32_of_bits((uint32_t)parameters[1]);
-    for (int32_t oh = 0; oh < out_h; oh++) {
-        for (int32_t ow = 0; ow < out_w; ow++) {
-            int32_t acc = parameters[2];
-            for (int32_t kh = 0; kh < kernel_h; kh++) {
-                const int16_t *const row = plane + (oh * stride + kh) * width + ow * stride;
-                for (int32_t kw = 0; kw < kernel_w; kw++) {
-                    acc += row[kw] * (w[kh * kernel_w + kw] - parameters[3]);
-                }
-            }
-            const int32_t value = nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024);
-            *y = (int8_t)nn_clamp_s32(value + out_zp, lo, hi);
-            y += out_c;
-        }
-    }
+    const int32_t sum = acc + parameters[2];
+    return nn_clamp_s32(nn_rint_f32((float)sum * scale), -1024, 1024) + out_zp;
 }
 
 /* Scratch: 2 * height * width bytes for the plane, and 4 per word of a channel's weights; width is even
@@ -127,29 +198,35 @@ NN_KERNEL void nn_depthwise_s8_dsp(int32_t batch, int32_t in_h, int32_t in_w, in
                             plane + pad_top * width + pad_left);
             for (int32_t f = c * fan_out; f < (c + 1) * fan_out; f++) {
                 const int32_t *const q = parameters + 4 * f;
-                const int8_t *const kernel = w + f * kernel_h * kernel_w;
-                const int32_t multiplier = q[0], offset = q[1], start = q[2];
+                const int32_t multiplier = q[0], offset = q[1];
+                const int32_t exact = floats == 0 || multiplier != 0;
+                const int32_t start = exact ? q[2] : 0;
                 int8_t *to = y + f;
-                if (floats != 0 && multiplier == 0) {
-                    nn_depthwise_float(kernel_h, kernel_w, stride, width, out_h, out_w, out_c,
-                                       out_zp, lo, hi, plane, kernel, q, to);
-                    continue;
-                }
-                nn_depthwise_weights(kernel_h, kernel_w, stride, q[3], up, kernel, weights);
+                nn_depthwise_weights(kernel_h, kernel_w, stride, q[3], up,
+                                     w + f * kernel_h * kernel_w, weights);
                 for (int32_t oh = 0; oh < out_h; oh++) {
                     const int16_t *at = plane + oh * stride * width;
                     for (int32_t ow = 0; ow < out_w; ow += 4) {
                         int32_t sum[4] = {start, start, start, start};
                         nn_depthwise_four(kernel_h, kernel_w, stride, width, at, weights, sum);
+                        if (exact) {
+#pragma GCC unroll 4
+                            for (int32_t i = 0; i < 4; i++) {
+                                sum[i] = nn_ssat8_asr(nn_smmla(sum[i], multiplier, offset), shift);
+                            }
+                        } else {
+                            for (int32_t i = 0; i < 4; i++) {
+                                sum[i] = nn_clamp_s32(
+                                    nn_depthwise_float(sum[i] >> up, q, out_zp), -128, 127);
+                            }
+                        }
 #pragma GCC unroll 4
                         for (int32_t i = 0; i < 4; i++) {
                             if (out_w % 4 == 0 || ow + i < out_w) {
-                                int32_t value =
-                                    nn_ssat8_asr(nn_smmla(sum[i], multiplier, offset), shift);
                                 if (lo > -128 || hi < 127) {
-                                    value = nn_clamp_s32(value, lo, hi);
+                                    sum[i] = nn_clamp_s32(sum[i], lo, hi);
                                 }
-                                *to = (int8_t)value;
+                                *to = (int8_t)sum[i];
                                 to += out_c;
                             }
                         }
