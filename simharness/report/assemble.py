@@ -55,11 +55,9 @@ def significant(value: float, digits: int = 6) -> float:
 
 
 def fit(found: BuiltFit, *, enlarged: bool) -> Fit:
-    """The fit, memory by memory; memories that hold nothing are left out unless all do."""
+    """The fit, memory by memory, those that hold nothing included."""
     memories = tuple(
-        MemoryFit(u.memory, u.used_bytes, u.size_bytes, u.shortfall_bytes)
-        for u in found.uses
-        if u.used_bytes
+        MemoryFit(u.memory, u.used_bytes, u.size_bytes, u.shortfall_bytes) for u in found.uses
     )
     return Fit(found.ok, memories, enlarged)
 

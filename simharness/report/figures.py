@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from simharness.report.model import Check, Cycles, Fit, Interval, Report, Sanitizer
+from simharness.report.model import Check, Cycles, Fit, Interval, MemoryFit, Report, Sanitizer
 
 
 def count(value: int) -> str:
@@ -88,6 +88,11 @@ def fit(value: Fit) -> str:
         if m.shortfall_bytes
     )
     return "does not fit: " + "; ".join(short)
+
+
+def used(value: Fit) -> tuple[MemoryFit, ...]:
+    """The memories that hold something."""
+    return tuple(m for m in value.memories if m.used_bytes)
 
 
 def check(value: Check) -> str:

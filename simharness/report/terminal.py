@@ -71,7 +71,7 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
     if r.removed.macs:
         macs += f", {figures.count(r.removed.macs)} more in the file matter to no output"
     rows.append(("MACs", macs, kinds.get("macs", "")))
-    for m in r.fit.memories:
+    for m in figures.used(r.fit):
         text = f"{figures.size(m.used_bytes)} of {figures.size(m.available_bytes)}"
         if m.shortfall_bytes:
             text += f", short of {figures.size(m.shortfall_bytes)}"
