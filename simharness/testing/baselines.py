@@ -38,7 +38,7 @@ def key(report: Report, label: str = "") -> str:
         f"{report.board.clock_hz // 1000}kHz",
         f"{tools.name}-{_number(tools.version)}" if tools else "no-compiler",
         engine.name if engine else "no-engine",
-        *_unusual(options),
+        *(_unusual(options) if options else ()),
     ]
     return ".".join(re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") for part in parts)
 
