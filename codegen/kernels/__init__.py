@@ -8,6 +8,7 @@ from codegen.ir import Graph, Node
 from codegen.kernels import binary, conv, data, dense, pool, quantize, softmax, unary
 from codegen.kernels.base import Variant
 from codegen.kernels.fast_kernels import FAST_DSP
+from codegen.kernels.fast_v6m import FAST_V6M
 from codegen.target import Target
 
 REFERENCES: tuple[Variant, ...] = (
@@ -21,7 +22,7 @@ REFERENCES: tuple[Variant, ...] = (
     *data.REFERENCES,
 )
 
-FAST: tuple[Variant, ...] = (*FAST_DSP,)
+FAST: tuple[Variant, ...] = (*FAST_DSP, *FAST_V6M)
 
 VARIANTS: tuple[Variant, ...] = (*FAST, *REFERENCES)
 

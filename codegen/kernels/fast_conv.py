@@ -13,7 +13,7 @@ from codegen.ir import I8, Graph, Node
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_dot import Stream, behind_bytes, dual_issue, stream, unrolling
+from codegen.kernels.fast_dot import Stream, behind_bytes, dot_defines, stream, unrolling
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.target import Target
@@ -36,7 +36,7 @@ def _tail(made: Stream, requant: Requant, target: Target) -> str:
 
 def _call(kernel: str, made: Stream, text: str, target: Target) -> Call:
     constants = (Constant("stream", "uint32_t", made.words),)
-    return Call((f"{kernel}.h",), constants, text, dual_issue(target))
+    return Call((f"{kernel}.h",), constants, text, dot_defines(target))
 
 
 def _weights(node: Node, graph: Graph) -> I8 | None:

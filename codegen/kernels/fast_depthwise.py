@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codegen.ir import Graph, Node
+from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.conv import is_depthwise
 from codegen.kernels.fast import Plan, planned
@@ -108,7 +108,7 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
         constants = (Constant("records", "uint32_t", records),)
         return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
-    overlaps = (Overlap(0, 0),) if x.shape == y.shape else ()
+    overlaps = (Overlap(0, 0),) if _in_place(x, y) else ()
     return Plan(write, 2 * height * width + 2 * behind_bytes(target), overlaps)
 
 
@@ -159,9 +159,19 @@ def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return Call((f"{kernel}.h",), constants, text)
 
-    overlaps = (Overlap(0, 0),) if x.shape == y.shape else ()
+    overlaps = (Overlap(0, 0),) if _in_place(x, y) else ()
     row_words = 2 * words if stride == 1 else words
     return Plan(write, 2 * height * width + 4 * kernel_h * row_words, overlaps)
+
+
+def _in_place(x: Tensor, y: Tensor) -> bool:
+    """Whether y may lie on x, also with a stride, as MCUNet does it channel by channel.
+
+    A channel's outputs go to addresses that only this channel's inputs had: equal modulo the number
+    of channels. Its inputs are in scratch by then.
+    """
+    one_image = x.shape[0] == 1
+    return one_image and x.shape[3] == y.shape[3] and y.size_bytes <= x.size_bytes
 
 
 FAST = (

@@ -129,6 +129,12 @@ def dual_issue(target: Target) -> tuple[str, ...]:
     return ("NN_DUAL_ISSUE",) if target.core == "m7" else ()
 
 
+def dot_defines(target: Target) -> tuple[str, ...]:
+    """How the products of convolutions are compiled: order, and whether layers share a function."""
+    shared = () if target.optimize == "speed" else ("NN_SHARED_DOT",)
+    return (*dual_issue(target), *shared)
+
+
 def behind_bytes(target: Target) -> int:
     """What kernels that load ahead of their products may read, and not use, behind their inputs."""
     return 8 if dual_issue(target) else 0

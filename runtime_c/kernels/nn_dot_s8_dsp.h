@@ -270,6 +270,209 @@ NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *
     return r_stream;
 }
 
+#if defined(NN_SHARED_DOT)
+
+/* What the shared function needs that differs between layers; the order is the assembly's. */
+typedef struct {
+    const uint32_t *stream;
+    const uint32_t *x;
+    int8_t *y;
+    const int8_t *y_end;
+    const uint32_t *x_end;
+    int32_t out_c, shift, even;
+    int32_t out_zp, lo, hi;
+} nn_dot_job;
+
+#define NN_DOT_SHARED_CLAMP(acc) \
+    "cmp " acc ", r10\n"         \
+    "it lt\n"                    \
+    "movlt " acc ", r10\n"       \
+    "cmp " acc ", r11\n"         \
+    "it gt\n"                    \
+    "movgt " acc ", r11\n"
+
+#define NN_DOT_SHARED_FLOAT(acc, scale, bias)    \
+    "add " acc ", " bias ", " acc ", asr #8\n"   \
+    "vmov s11, " acc "\n"                        \
+    "vcvt.f32.s32 s11, s11\n"                    \
+    "vmul.f32 s11, s11, " scale "\n"             \
+    "vcvtr.s32.f32 s11, s11\n"                   \
+    "vmov " acc ", s11\n"                        \
+    "add " acc ", " acc ", r10\n"
+
+/* As nn_dot_s8_dsp below for columns that alternate in memory, one function for all layers: smaller code
+   for one or two instructions more per output. s0..s7 hold x, y, y_end, x_end, out_c, shift, even, job. */
+NN_INLINE const uint32_t *nn_dot_job_run(nn_dot_job *job, const int32_t cols, const int32_t clamped)
+{
+    register nn_dot_job *r_job __asm__("r0") = job;
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r11, lr}\n"
+        "add r1, r0, #4\n"
+        "vmov s7, r0\n"
+        "vldm r1, {s0-s6}\n"
+        "ldrd r0, r1, [r0]\n"
+        NN_DOT_BASE
+        "vmov s0, r1\n"
+        "1:\n"
+        NN_DOT_FIRST
+        "vmov r10, s6\n"
+        "cmp r10, #0\n"
+        "beq 2f\n"
+        NN_DOT_NEXT
+        "2:\n"
+        "vmov r10, s3\n"
+        "cmp r1, r10\n"
+        "beq 3f\n"
+        NN_DOT_NEXT
+        NN_DOT_NEXT
+        "b 2b\n"
+        "3:\n"
+        NN_DOT_CONSTANTS
+        "vmov r12, lr, s1, s2\n"
+        "vmov r1, s0\n"
+        "cmp r8, #0\n"
+        "beq 4f\n"
+        ".if %c[cols] == 3\n"
+        "smmla r2, r2, r8, r9\n"
+        "smmla r5, r5, r10, r11\n"
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        "smmla r4, r4, r8, r9\n"
+        "smmla r7, r7, r10, r11\n"
+        ".endif\n"
+        "smmla r3, r3, r8, r9\n"
+        "smmla r6, r6, r10, r11\n"
+        "vmov r8, r9, s4, s5\n"
+        ".if %c[cols] == 3\n"
+        "asr r2, r2, r9\n"
+        "asr r5, r5, r9\n"
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        "asr r4, r4, r9\n"
+        "asr r7, r7, r9\n"
+        ".endif\n"
+        "asr r3, r3, r9\n"
+        "asr r6, r6, r9\n"
+        "5:\n"
+        ".if %c[clamped]\n"
+        "vmov r10, s7\n"
+        "ldrd r10, r11, [r10, #36]\n"
+        ".if %c[cols] == 3\n"
+        NN_DOT_SHARED_CLAMP("r2")
+        NN_DOT_SHARED_CLAMP("r5")
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        NN_DOT_SHARED_CLAMP("r4")
+        NN_DOT_SHARED_CLAMP("r7")
+        ".endif\n"
+        NN_DOT_SHARED_CLAMP("r3")
+        NN_DOT_SHARED_CLAMP("r6")
+        ".else\n"
+        ".if %c[cols] == 3\n"
+        "ssat r2, #8, r2\n"
+        "ssat r5, #8, r5\n"
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        "ssat r4, #8, r4\n"
+        "ssat r7, #8, r7\n"
+        ".endif\n"
+        "ssat r3, #8, r3\n"
+        "ssat r6, #8, r6\n"
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        "add r9, r12, r8\n"
+        ".if %c[cols] == 3\n"
+        "strb r3, [r9]\n"
+        "strb r6, [r9, #1]\n"
+        "add r9, r9, r8\n"
+        ".endif\n"
+        "strb r4, [r9]\n"
+        "strb r7, [r9, #1]\n"
+        ".endif\n"
+        ".if %c[cols] == 3\n"
+        "strb r5, [r12, #1]\n"
+        "strb r2, [r12], #2\n"
+        ".else\n"
+        "strb r6, [r12, #1]\n"
+        "strb r3, [r12], #2\n"
+        ".endif\n"
+        "cmp r12, lr\n"
+        "vmov s1, r12\n"
+        "bne 1b\n"
+        "b 6f\n"
+        "4:\n"
+        "ldr r8, [r0], #4\n"
+        "vmov s9, s10, r9, r10\n"
+        "vmov r10, s7\n"
+        "ldr r10, [r10, #32]\n"
+        ".if %c[cols] == 3\n"
+        NN_DOT_SHARED_FLOAT("r2", "s9", "r11")
+        NN_DOT_SHARED_FLOAT("r5", "s10", "r8")
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        NN_DOT_SHARED_FLOAT("r4", "s9", "r11")
+        NN_DOT_SHARED_FLOAT("r7", "s10", "r8")
+        ".endif\n"
+        NN_DOT_SHARED_FLOAT("r3", "s9", "r11")
+        NN_DOT_SHARED_FLOAT("r6", "s10", "r8")
+        "vmov r8, s4\n"
+        "b 5b\n"
+        "6:\n"
+        "pop {r4-r11, lr}\n"
+        : "+r"(r_job)
+        : [cols] "i"(cols), [pitch] "i"(8), [step] "i"(8 * cols), [clamped] "i"(clamped)
+        : "r1", "r2", "r3", "r12", "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7",
+          "s9", "s10", "s11");
+    return (const uint32_t *)(const void *)r_job; /* r0: the end of the stream */
+}
+
+#define NN_DOT_JOB(name, cols, clamped)                          \
+    NN_RARE const uint32_t *name(nn_dot_job *job)                \
+    {                                                            \
+        return nn_dot_job_run(job, cols, clamped);               \
+    }
+NN_DOT_JOB(nn_dot_job3, 3, 0)
+NN_DOT_JOB(nn_dot_job2, 2, 0)
+NN_DOT_JOB(nn_dot_job1, 1, 0)
+NN_DOT_JOB(nn_dot_job3_clamped, 3, 1)
+NN_DOT_JOB(nn_dot_job2_clamped, 2, 1)
+NN_DOT_JOB(nn_dot_job1_clamped, 1, 1)
+
+NN_INLINE const uint32_t *nn_dot_shared(const uint32_t *stream, const uint32_t *x, int8_t *y,
+                                        const int8_t *y_end, int32_t cols, int32_t groups,
+                                        int32_t out_c, int32_t shift, int32_t out_zp, int32_t lo,
+                                        int32_t hi)
+{
+    const uint32_t *const first = cols == 3 ? x - 2 : x;
+    const uint32_t *x_end = first + 2 * cols * groups;
+    nn_dot_job job;
+#if defined(NN_DUAL_ISSUE)
+    x_end -= cols == 3 ? 2 * cols : 0;
+#else
+    x_end += cols == 3 ? 2 : 0;
+#endif
+    job.stream = stream;
+    job.x = x;
+    job.y = y;
+    job.y_end = y_end;
+    job.x_end = x_end;
+    job.out_c = out_c;
+    job.shift = shift;
+    job.even = (groups & 1) == 0;
+    job.out_zp = out_zp;
+    job.lo = lo;
+    job.hi = hi;
+    if (lo == -128 && hi == 127) {
+        return cols == 3 ? nn_dot_job3(&job) : cols == 2 ? nn_dot_job2(&job) : nn_dot_job1(&job);
+    }
+    return cols == 3   ? nn_dot_job3_clamped(&job)
+           : cols == 2 ? nn_dot_job2_clamped(&job)
+                       : nn_dot_job1_clamped(&job);
+}
+
+#endif
+
 #else
 
 NN_INLINE int8_t nn_dot_requant(int32_t sum, const uint32_t *end, int32_t filter, int32_t shift,
@@ -322,7 +525,15 @@ NN_INLINE void nn_dot_columns_s8_dsp(const uint32_t *stream, const uint32_t *x, 
 {
     const int8_t *end = y + (out_c & ~1);
     for (int32_t part = 0; part <= (out_c & 1); part++) {
+#if NN_DSP_BLOCKS && defined(NN_SHARED_DOT)
+        if (pitch == 8 && step == 8 * cols) {
+            stream = nn_dot_shared(stream, x, y, end, cols, groups, out_c, shift, out_zp, lo, hi);
+        } else {
+            stream = nn_dot_s8_dsp(stream, x, y, end, cols, NN_DOT_ARGUMENTS);
+        }
+#else
         stream = nn_dot_s8_dsp(stream, x, y, end, cols, NN_DOT_ARGUMENTS);
+#endif
         y += out_c - 2;
         end = y + 2;
     }
