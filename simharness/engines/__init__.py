@@ -16,6 +16,7 @@ DEFAULT = "unicorn"
 _OWN: Mapping[str, str] = {
     "unicorn": "simharness.engines.unicorn:UnicornEngine",
     "qemu": "simharness.engines.qemu:Qemu",
+    "renode": "simharness.engines.renode:Renode",
 }
 
 
