@@ -11,20 +11,21 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from unicorn.unicorn_const import UC_HOOK_BLOCK
-from unicorn.unicorn_py3.unicorn import UcError, uclib
+from unicorn.unicorn_py3.unicorn import Uc, UcError, uclib
 
 from cycle_models import memory
 from cycle_models.core import Core
 from cycle_models.feed import PlanFunction, planner
 from cycle_models.memory import MemorySystem, Totals, declare, stalls_of
+from cycle_models.profile import CodeImage
 from cycle_models.timing import MemoryStalls
 from simharness import native
 from simharness.engines.unicorn import invoke
-from simharness.engines.unicorn_count import RUN, UNLIMITED, NativeCounter
-from simharness.engines.unicorn_cpu import Cpu
+from simharness.engines.unicorn_count import RUN, UNLIMITED, Counter, NativeCounter
+from simharness.engines.unicorn_cpu import Cpu, Region
 from simharness.errors import ToolMissingError
 from simharness.image import Image
 
@@ -51,10 +52,32 @@ def memory_stalls(
     return feed.stalls()
 
 
+class Coded(Protocol):
+    """What the feed asks of an image."""
+
+    @property
+    def code(self) -> CodeImage: ...
+    @property
+    def layers(self) -> tuple[str, ...]: ...
+
+
+class Emulated(Protocol):
+    """What the feed asks of an emulated machine."""
+
+    @property
+    def uc(self) -> Uc: ...
+    @property
+    def counter(self) -> Counter: ...
+    @property
+    def regions(self) -> tuple[Region, ...]: ...
+    @property
+    def image(self) -> Coded: ...
+
+
 class Feed:
     """The simulator attached to an emulated core. Attach before any code runs."""
 
-    def __init__(self, cpu: Cpu, system: MemorySystem, core: Core) -> None:
+    def __init__(self, cpu: Emulated, system: MemorySystem, core: Core) -> None:
         if not isinstance(cpu.counter, NativeCounter):
             raise ToolMissingError(f"memory mode needs the native counter: {native.reason()}")
         # A pause would show the block that it fell on twice.
@@ -86,7 +109,7 @@ class Feed:
         if getattr(self, "_sim", None):
             self._library.ms_free(self._sim)
 
-    def _hook(self, cpu: Cpu, kind: int, function: Any, begin: int, end: int) -> None:
+    def _hook(self, cpu: Emulated, kind: int, function: Any, begin: int, end: int) -> None:
         handle = ctypes.c_size_t()
         status = uclib.uc_hook_add(
             cpu.uc._uch, ctypes.byref(handle), kind, ctypes.cast(function, ctypes.c_void_p),
@@ -98,6 +121,10 @@ class Feed:
     def run(self, running: bool) -> None:
         """Start or stop taking events."""
         self._library.ms_feed_run(self._feed, int(running))
+
+    def now(self) -> float:
+        """Modelled core cycles so far."""
+        return float(self._library.ms_now(self._sim)) / memory.FINE
 
     def unseen_share(self) -> float:
         """The share of data accesses whose address could not be told."""

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""What start-up code and consoles ask of a chip: ready flags, UARTs, timers, from chip files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cycle_models.chip import Chip
+from cycle_models.errors import MachineError
+from cycle_models.machine_file import integer_of
+
+
+@dataclass(frozen=True, slots=True)
+class Uart:
+    """A UART of the STM32 kind with ISR, RDR and TDR registers; `irq` is its interrupt number."""
+
+    name: str
+    origin: int
+    irq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """A register that does not read back what was written.
+
+    `follow` are pairs (from, to): bit `to` reads as bit `from`; the bits of `ones` read as 1.
+    """
+
+    name: str
+    address: int
+    follow: tuple[tuple[int, int], ...]
+    ones: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A free-running 32-bit counter at `address`, `ratio` times the core clock, then prescaled.
+
+    `prescaler` is the address of the register that divides it by its value plus one, 0 for none.
+    """
+
+    name: str
+    address: int
+    ratio: float
+    prescaler: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peripherals:
+    """Everything of a chip beside core and memories that firmware depends on."""
+
+    uarts: tuple[Uart, ...]
+    reads: tuple[Reads, ...]
+    timers: tuple[Timer, ...]
+
+
+def peripherals(chip: Chip) -> Peripherals:
+    """The peripherals in a chip's file. Raises MachineError for a chip that describes none."""
+    tables = {key: chip.table.get(key, {}) for key in ("uart", "reads", "timer")}
+    if not tables["uart"]:
+        raise MachineError(
+            f"{chip.path}: no [uart.NAME]; {chip.name} cannot boot firmware (describe its UARTs, "
+            "[reads.NAME] registers and [timer.NAME] counters)"
+        )
+    uarts = tuple(
+        Uart(
+            name,
+            integer_of(chip.path, t, "origin", f"uart.{name}"),
+            integer_of(chip.path, t, "irq", f"uart.{name}"),
+        )
+        for name, t in tables["uart"].items()
+    )
+    reads = tuple(
+        Reads(
+            name,
+            integer_of(chip.path, t, "address", f"reads.{name}"),
+            tuple((int(a), int(b)) for a, b in t.get("follow", [])),
+            int(t.get("ones", 0)),
+        )
+        for name, t in tables["reads"].items()
+    )
+    timers = tuple(
+        Timer(
+            name,
+            integer_of(chip.path, t, "address", f"timer.{name}"),
+            float(t.get("ratio", 1.0)),
+            int(t.get("prescaler", 0)),
+        )
+        for name, t in tables["timer"].items()
+    )
+    return Peripherals(uarts, reads, timers)

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""Boots unmodified firmware on an emulated board and speaks to its console.
+
+Time is modelled: timers, SysTick and the cycle counter advance with zero-wait cycles plus memory
+stalls, so firmware that measures itself prints what the model says.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from unicorn import arm_const
+from unicorn.unicorn_py3.unicorn import UcError
+
+from cycle_models.chip import Chip
+from cycle_models.core import load_core
+from cycle_models.memory import MemorySystem, Totals
+from cycle_models.peripherals import peripherals
+from cycle_models.profile import Block, CodeImage, Edge, Profile
+from simharness.engines.unicorn_count import UNLIMITED, Key, attach
+from simharness.engines.unicorn_cpu import Bytes, Region, model
+from simharness.engines.unicorn_memory import Feed
+from simharness.errors import FaultError, UsageError
+from simharness.foreign.console import Step
+from simharness.foreign.devices import Devices
+from simharness.foreign.load import Firmware
+from simharness.image import Memory
+
+_PERIPHERALS = (0x4000_0000, 0x2000_0000)
+_SYSTEM = (0xE000_0000, 0x10_0000)
+_FACTORY = (0x1FF0_0000, 0x10_0000)  # factory data and identity
+_RETURN = 0xFFFF_FFF9
+_IT_BITS = 0x0600_FC00
+_PAGE = 4096
+_QUICK, _LONG = 5_000, 2_000_000
+_CALLER_SAVED = (
+    arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2,
+    arm_const.UC_ARM_REG_R3, arm_const.UC_ARM_REG_R12, arm_const.UC_ARM_REG_LR,
+)  # fmt: skip
+_SOME_BYTES = bytes(range(256))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What had been counted when a timer was read."""
+
+    counts: dict[Key, int]
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Image:
+    """What the memory feed asks of an image."""
+
+    code: CodeImage
+    layers: tuple[str, ...] = ()
+
+
+class Board:
+    """A chip with firmware in its flash. `talk` runs a console script."""
+
+    def __init__(
+        self, firmware: Firmware, chip: Chip, system: MemorySystem, *, clock_hz: int
+    ) -> None:
+        """Load and reset. Raises UsageError when the chip file describes no peripherals."""
+        self.firmware = firmware
+        self.clock_hz = clock_hz
+        self.uc = model(chip.core)
+        self.regions = tuple(self._map(m) for m in _memories(chip))
+        self.image = _Image(firmware.code)
+        for s in firmware.load:
+            self._write(s.address, s.data)
+        self.counter = attach(self.uc, [(r.memory.origin, r.data.size) for r in self.regions], [])
+        self.feed = Feed(self, system, load_core(chip.core))
+        self.devices = Devices(peripherals(chip), firmware.vectors, self.feed.now)
+        self.devices.on_timer = self._on_timer
+        self.devices.on_sent = self._on_sent
+        for origin, size in (_PERIPHERALS, _SYSTEM):
+            self.uc.mmio_map(origin, size, self._read, origin, self._store, origin)
+        self._pc = self._peek(firmware.vectors + 4)
+        self.uc.reg_write(arm_const.UC_ARM_REG_SP, self._peek(firmware.vectors))
+        self._interrupted = False
+        self._timeout_s = 10.0
+        self._measure = b""
+        self._last: Moment | None = None
+        self.window: list[Moment] = []
+        self.counter.start(UNLIMITED)
+        self.feed.run(True)
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    def _map(self, memory: Memory) -> Region:
+        size = -(-memory.size_bytes // _PAGE) * _PAGE
+        host = np.frombuffer(mmap.mmap(-1, size), np.uint8)
+        self.uc.mem_map_ptr(memory.origin, size, 7, host.ctypes.data)
+        return Region(memory, host)
+
+    def _bytes(self, address: int, size: int) -> Bytes:
+        for r in self.regions:
+            start = address - r.memory.origin
+            if start >= 0 and start + size <= r.data.size:
+                return r.data[start : start + size]
+        raise UsageError(f"{self.firmware.name}: no memory at {address:#010x}")
+
+    def _write(self, address: int, data: bytes) -> None:
+        self._bytes(address, len(data))[:] = np.frombuffer(data, np.uint8)
+
+    def _peek(self, address: int) -> int:
+        return int.from_bytes(self._bytes(address, 4).tobytes(), "little")
+
+    def _read(self, uc: object, offset: int, size: int, origin: int) -> int:
+        return self.devices.read(origin + offset, size)
+
+    def _store(self, uc: object, offset: int, size: int, value: int, origin: int) -> None:
+        self.devices.write(origin + offset, size, value)
+
+    # -- measuring -------------------------------------------------------------------------------
+
+    def _on_timer(self) -> None:
+        if self._measure and len(self.window) < 2:
+            totals = Totals.from_buffer_copy(self.feed.totals()["(run)"])
+            self._last = Moment(self.counter.finish(), totals)
+
+    def _on_sent(self) -> None:
+        if self._measure and self.devices.sent.endswith(self._measure) and len(self.window) < 2:
+            if self._last is None:
+                raise FaultError(
+                    f"{self.firmware.name} sent {self._measure.decode()!r} without reading any "
+                    "timer that the board file describes"
+                )
+            self.window.append(self._last)
+
+    # -- running ---------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """Emulated time since reset."""
+        return self.feed.now() / self.clock_hz
+
+    def talk(self, steps: Sequence[Step]) -> None:
+        """Run a console script. Raises FaultError when an answer does not come in time."""
+        answer = b""
+        for step in steps:
+            match step.verb:
+                case "timeout":
+                    self._timeout_s = step.seconds
+                case "send":
+                    self.devices.sent.clear()
+                    self.devices.waiting += step.text
+                case "expect":
+                    answer = step.text
+                    self._until(answer, step.line)
+                case "hex":
+                    self._hex(step, answer)
+                case "measure":
+                    self._measure = step.text
+
+    def _hex(self, step: Step, answer: bytes) -> None:
+        data = (_SOME_BYTES * (step.count // 256 + 1))[: step.count]
+        for at in range(0, step.count, step.per_line):
+            part = data[at : at + step.per_line]
+            self.devices.sent.clear()
+            self.devices.waiting += step.text + part.hex().encode() + b"%"
+            self._until(answer, step.line)
+
+    def _until(self, text: bytes, line: int) -> None:
+        limit = self.seconds + self._timeout_s
+        while text not in self.devices.sent:
+            if self.seconds > limit:
+                said = bytes(self.devices.sent[-200:]).decode("ascii", "replace")
+                raise FaultError(
+                    f"{self.firmware.name} did not send {text.decode()!r} (line {line} of the "
+                    f"script) within {self._timeout_s:g} s of emulated time; it is at "
+                    f"{self._pc & ~1:#010x} and sent {said!r}"
+                )
+            self._slice()
+
+    def _slice(self) -> None:
+        """Run for a while, then let interrupts in: at a block's start, where no IT is open."""
+        wanted = self.devices.pending() if not self._interrupted else None
+        if wanted is not None and not self.uc.reg_read(arm_const.UC_ARM_REG_CPSR) & _IT_BITS:
+            self._interrupt(wanted)
+        self.counter.resume(_QUICK if self.devices.waiting else _LONG)
+        try:
+            self.uc.emu_start(self._pc | 1, 0xFFFF_FFFE)
+        except UcError as error:
+            pc = self.uc.reg_read(arm_const.UC_ARM_REG_PC)
+            if pc & 0xFFFF_FF00 != 0xFFFF_FF00:
+                raise FaultError(
+                    f"{self.firmware.name}: {error}, at {pc:#010x}, after "
+                    f"{self.seconds:.3f} s of emulated time"
+                ) from error
+            self._return()
+            return
+        self._pc = self.uc.reg_read(arm_const.UC_ARM_REG_PC)
+
+    def _interrupt(self, number: int) -> None:
+        uc = self.uc
+        status = uc.reg_read(arm_const.UC_ARM_REG_CPSR)
+        sp = uc.reg_read(arm_const.UC_ARM_REG_SP)
+        pad = sp & 4
+        sp -= 32 + pad
+        frame = [uc.reg_read(r) for r in _CALLER_SAVED]
+        frame += [self._pc & ~1, (status & 0xF800_0000) | 0x0100_0000 | (pad << 7)]
+        self._write(sp, b"".join(v.to_bytes(4, "little") for v in frame))
+        uc.reg_write(arm_const.UC_ARM_REG_SP, sp)
+        uc.reg_write(arm_const.UC_ARM_REG_LR, _RETURN)
+        self._pc = self._peek(self.devices.vector_table() + 4 * number)
+        self._interrupted = True
+
+    def _return(self) -> None:
+        uc = self.uc
+        sp = uc.reg_read(arm_const.UC_ARM_REG_SP)
+        frame = [self._peek(sp + 4 * i) for i in range(8)]
+        for register, value in zip(_CALLER_SAVED, frame, strict=False):
+            uc.reg_write(register, value)
+        uc.reg_write(arm_const.UC_ARM_REG_SP, sp + 32 + (4 if frame[7] >> 9 & 1 else 0))
+        status = uc.reg_read(arm_const.UC_ARM_REG_CPSR)
+        flags = (status & 0x07FF_FFFF) | (frame[7] & 0xF800_0000)
+        uc.reg_write(arm_const.UC_ARM_REG_CPSR, flags)
+        self._pc = frame[6]
+        self._interrupted = False
+
+
+def _memories(chip: Chip) -> tuple[Memory, ...]:
+    """The chip's memories, all writable; aliases hold the same bytes only at reset."""
+    real = [
+        Memory(m.name, m.origin, m.size_bytes, True) for m in chip.memories if m.kind != "external"
+    ]
+    free = not any(m.origin < sum(_FACTORY) and m.origin + m.size_bytes > _FACTORY[0] for m in real)
+    return (*real, Memory("factory", *_FACTORY, True)) if free else tuple(real)
+
+
+def between(first: Moment, second: Moment) -> tuple[Profile, Totals]:
+    """What ran between two moments, and what the memories cost meanwhile."""
+    blocks, edges = [], []
+    for (bucket, source, size, target), n in sorted(second.counts.items()):
+        count = n - first.counts.get((bucket, source, size, target), 0)
+        if count > 0 and size:
+            blocks.append(Block(source, size, count))
+        elif count > 0:
+            edges.append(Edge(source, target, count))
+    totals = Totals()
+    for name, *_ in Totals._fields_:
+        setattr(totals, name, getattr(second.totals, name) - getattr(first.totals, name))
+    return Profile("window", tuple(blocks), tuple(edges)), totals
