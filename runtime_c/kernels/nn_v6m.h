@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What int8 kernels for ARMv6-M share: requantization without a long multiply, and products of three columns
+ * by two multiplications. Plain C elsewhere, with the same results.
+ *
+ * Three columns a, b, c of inputs meet the same weights, so their sums travel in two words, modulo 2^32:
+ *
+ *   first = A + 2^21 B    second = C + 2^10 B
+ *
+ * With 0 <= A, C < 2^21 and 0 <= B < 2^22 these 64 bits hold all three: A and the low 11 bits of B are the
+ * fields of `first`; without those, `second` has C and the rest of B as its fields. Inputs are packed the
+ * same way, once for all filters. Weights are stored as w + 128: ARMv6-M loads unsigned bytes with an
+ * immediate offset, signed ones without. What that adds, 128 times the sum of the inputs, is taken from
+ * where the sums start; 2^20 is added there, so that none is negative.
+ */
+#ifndef NN_V6M_H
+#define NN_V6M_H
+
+#include "nn_requant.h"
+
+/* One body for all layers, never specialised: these functions are long, their callers few instructions. */
+#if defined(__clang__)
+#define NN_ONE_BODY static __attribute__((noinline, unused))
+#else
+#define NN_ONE_BODY static __attribute__((noinline, noclone, unused))
+#endif
+
+#if defined(__arm__) && defined(__thumb__) && defined(__OPTIMIZE__)
+#define NN_V6M_BLOCKS 1
+#else
+#define NN_V6M_BLOCKS 0
+#endif
+
+/* An output channel's record: start, limit, low, high, offset (SplitMultiply of codegen/requant.py, with
+   `start` what is added to the kernel's sum to be the distance from the centre). Without a proven recipe
+   the limit is 0, start gives the accumulator, low is the multiplier's float32, and offset the result for 0. */
+enum { NN_RECORD_V6M = 5 };
+
+/* How sums become int8. */
+typedef struct {
+    int32_t low_shift;
+    int32_t out_zp, lo, hi;
+} nn_end_v6m;
+
+NN_RARE int32_t nn_float_v6m(int32_t acc, int32_t bits, const nn_end_v6m *end)
+{
+    const int32_t rounded = nn_rint_scaled(acc, nn_f32_of_bits((uint32_t)bits));
+    return nn_clamp_s32(rounded, end->lo - end->out_zp, end->hi - end->out_zp) + end->out_zp;
+}
+
+NN_INLINE int8_t nn_requant_v6m(uint32_t sum, const int32_t *record, int32_t low_shift,
+                                const nn_end_v6m *end)
+{
+    const int32_t limit = record[1];
+    int32_t d = (int32_t)(sum + (uint32_t)record[0]);
+
+    if ((uint32_t)d + (uint32_t)limit > (uint32_t)limit * 2u) {
+        if (limit == 0) {
+            return (int8_t)nn_float_v6m(d, record[2], end);
+        }
+        d = d < 0 ? -limit : limit;
+    }
+    return (int8_t)((((d * record[2]) >> low_shift) + d * record[3] + record[4]) >> 22);
+}
+
+/* Sums of two filters with three columns. */
+typedef struct {
+    uint32_t first0, second0, first1, second1;
+} nn_sums_v6m;
+
+/* Products of two taps; %0 runs through packed inputs, %1 stands at the weights. */
+#define NN_TAP_V6M(w0, w1)      \
+    "ldmia r0!, {r2, r3}\n"     \
+    "ldrb r4, [r1, #" w0 "]\n"  \
+    "movs r5, r4\n"             \
+    "muls r5, r2, r5\n"         \
+    "muls r4, r3, r4\n"         \
+    "add r8, r8, r5\n"          \
+    "add r9, r9, r4\n"          \
+    "ldrb r4, [r1, #" w1 "]\n"  \
+    "muls r2, r4, r2\n"         \
+    "muls r4, r3, r4\n"         \
+    "add r10, r10, r2\n"        \
+    "add r11, r11, r4\n"
+
+/* `taps`, a multiple of 4, of two filters whose weights alternate. */
+NN_INLINE void nn_dot3x2_v6m(const uint32_t *packed, const uint8_t *w, int32_t taps,
+                             uint32_t start_first, uint32_t start_second, nn_sums_v6m *sums)
+{
+#if NN_V6M_BLOCKS
+    const int32_t odd = taps & 4;
+    register const uint32_t *at __asm__("r0") = packed;
+    register const uint8_t *weights __asm__("r1") = w - 2 * odd;
+    register uint32_t s0 __asm__("r8") = start_first;
+    register uint32_t s1 __asm__("r9") = start_second;
+    register uint32_t s2 __asm__("r10") = start_first;
+    register uint32_t s3 __asm__("r11") = start_second;
+    __asm__ volatile(".syntax unified\n"
+                     "cmp %[odd], #0\n"
+                     "bne 2f\n"
+                     "1:\n" NN_TAP_V6M("0", "1") NN_TAP_V6M("2", "3") NN_TAP_V6M("4", "5")
+                         NN_TAP_V6M("6", "7")
+                     "2:\n" NN_TAP_V6M("8", "9") NN_TAP_V6M("10", "11") NN_TAP_V6M("12", "13")
+                         NN_TAP_V6M("14", "15")
+                     "adds r1, r1, #16\n"
+                     "cmp r0, %[end]\n"
+                     "bne 1b\n"
+                     : "+r"(at), "+r"(weights), "+h"(s0), "+h"(s1), "+h"(s2), "+h"(s3)
+                     : [odd] "l"(odd), [end] "l"(packed + 2 * taps)
+                     : "r2", "r3", "r4", "r5", "cc", "memory");
+    sums->first0 = s0;
+    sums->second0 = s1;
+    sums->first1 = s2;
+    sums->second1 = s3;
+#else
+    sums->first0 = sums->first1 = start_first;
+    sums->second0 = sums->second1 = start_second;
+    for (int32_t k = 0; k < taps; k++) {
+        sums->first0 += packed[2 * k] * w[2 * k];
+        sums->second0 += packed[2 * k + 1] * w[2 * k];
+        sums->first1 += packed[2 * k] * w[2 * k + 1];
+        sums->second1 += packed[2 * k + 1] * w[2 * k + 1];
+    }
+#endif
+}
+
+/* Three sums from two words, added. */
+NN_INLINE void nn_unpack3_v6m(uint32_t first, uint32_t second, uint32_t *sums)
+{
+    const uint32_t b_low = first >> 21;
+    const uint32_t rest = second - (b_low << 10);
+    sums[0] += first & 0x1FFFFFu;
+    sums[1] += b_low + (rest >> 21 << 11);
+    sums[2] += rest & 0x1FFFFFu;
+}
+
+/* `count` inputs of three columns, packed; their sums are added to sums[0], sums[1]. Returns the end. */
+NN_ONE_BODY uint32_t *nn_pack3_v6m(const int8_t *a, const int8_t *b, const int8_t *c, int32_t count,
+                                   uint32_t *to, uint32_t *sums)
+{
+    uint32_t sum_first = sums[0], sum_second = sums[1];
+    for (int32_t i = 0; i < count; i++) {
+        const uint32_t middle = (uint32_t)b[i];
+        const uint32_t first = (uint32_t)a[i] + (middle << 21);
+        const uint32_t second = (uint32_t)c[i] + (middle << 10);
+        sum_first += first;
+        sum_second += second;
+        to[0] = first;
+        to[1] = second;
+        to += 2;
+    }
+    sums[0] = sum_first;
+    sums[1] = sum_second;
+    return to;
+}
+
+#endif

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Kernels for cores without the DSP extension give the oracle's bits: as plain C under sanitizers,
+and with their blocks in assembly on emulated cores. Same layers as the other fast kernels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from kernel_call import node_outputs, node_task
+from kernel_emitted import Layer, emitted_on_core
+from kernel_host import host, sanitized_host
+from strategies import CASES, Case, case
+from test_fast_kernels import assert_same, convs, expected
+
+from codegen.ir import Array
+from codegen.kernels.fast_v6m import FAST_V6M
+from codegen.ops import ConvS8, Requant, Window
+from codegen.target import CoreName, target
+
+HEADERS = tuple(f"{v.name}.h" for v in FAST_V6M)
+BY_NAME = {v.name: v for v in FAST_V6M}
+DRAWN: dict[str, SearchStrategy[Case]] = {
+    "nn_conv2d_s8_v6m": st.one_of(convs(), CASES["nn_conv2d_s8"], CASES["nn_dense_s8"]),
+}
+GOAL = target("m0plus", optimize="speed")
+
+
+def test_every_kernel_has_cases() -> None:
+    assert set(BY_NAME) == set(DRAWN)
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("kernel", BY_NAME)
+def test_plain_c_is_right_and_clean(kernel: str) -> None:
+    """The oracle's result, also in integers only, and no access outside a buffer."""
+    variant = BY_NAME[kernel]
+    flags = ("-DNN_REQUANT_INTEGER", "-DNN_REQUANT_MUL16")
+    bare, sanitized = host(*flags, headers=HEADERS), sanitized_host(headers=HEADERS)
+    taken = 0
+
+    @settings(max_examples=150)
+    @given(DRAWN[kernel], st.booleans())
+    def check(drawn: Case, clean: bool) -> None:
+        nonlocal taken
+        if not variant.accepts(drawn.node, drawn.graph, GOAL):
+            return
+        taken += 1
+        task = node_task(drawn.node, drawn.graph, drawn.values, variant, GOAL)
+        buffers = (sanitized if clean else bare).run(task)
+        for before, after, writable in zip(task.buffers, buffers, task.writable, strict=True):
+            assert writable or before == after, "a kernel wrote to its input"
+        actual = node_outputs(drawn.node, drawn.graph, len(drawn.values), buffers)
+        assert_same(variant, actual, expected(drawn))
+
+    check()
+    assert taken >= 15
+
+
+def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
+    """The first layers that Hypothesis makes up and the variant takes."""
+    variant = BY_NAME[kernel]
+    layers: list[Layer] = []
+
+    @settings(max_examples=12 * count, database=None, phases=[Phase.generate])
+    @given(DRAWN[kernel], st.sampled_from(["speed", "balanced", "size"]))
+    def collect(drawn: Case, optimize: str) -> None:
+        goal = replace(target(core), optimize=optimize)  # type: ignore[arg-type]
+        if len(layers) < count and variant.accepts(drawn.node, drawn.graph, goal):
+            layers.append(Layer(f"layer_{len(layers)}", drawn, variant, goal))
+
+    collect()
+    assert layers
+    return layers
+
+
+@pytest.mark.parametrize("core", ["m0plus", "m3"])
+@pytest.mark.parametrize("kernel", BY_NAME)
+def test_layers_on_a_core(kernel: str, core: CoreName) -> None:
+    """With the real instructions."""
+    layers = accepted(kernel, 24, core)
+    for layer, (actual, _) in zip(layers, emitted_on_core(layers, core), strict=True):
+        assert_same(layer.variant, actual, expected(layer.case))
+
+
+@pytest.mark.parametrize("depth", [1, 64, 65, 129])
+def test_sums_at_the_ends_of_their_fields(depth: int) -> None:
+    """Neighbouring columns with the largest and the smallest sums that a field must hold."""
+    ends = np.array([-128, 127, 127, -128, -128, 127, -128], np.int8)
+    x = np.repeat(ends[:, None], depth, axis=1).reshape(1, 1, 7, depth)
+    weights = np.array([127, -127, -128, 127], np.int8)
+    constants: dict[str, Array | None] = {
+        "w": np.repeat(weights[:, None], depth, axis=1).reshape(4, 1, 1, depth),
+        "b": np.array([0, 5, -5, 70], np.int32),
+    }
+    requant = Requant(np.full(4, 0.0069 / depth, np.float32), 0, 3)
+    drawn = case(ConvS8(Window((1, 1)), 1, requant), {"x": x}, constants, (1, 1, 7, 4), "int8")
+    layers = [Layer("layer", drawn, BY_NAME["nn_conv2d_s8_v6m"], GOAL)]
+    [(actual, _)] = emitted_on_core(layers, "m0plus")
+    assert_same(layers[0].variant, actual, expected(drawn))
