@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from simharness import cli
 from simharness.commands import options
 from simharness.errors import FaultError, GateError, SimharnessError, ToolMissingError, UsageError
 
+ROOT = Path(__file__).resolve().parents[2]
 ZOO = "zoo:lenet5-int8"
 HEAVY = ("onnx", "onnxruntime", "unicorn", "numpy", "capstone", "rich", "jinja2")
 
@@ -191,3 +193,19 @@ def test_every_compiler_gets_its_report(
     assert len(json.loads(capsys.readouterr().out)) == 2
     assert asked == ["gcc", "zig"]
     assert cli.main(["run", ZOO, "--toolchain", "all", "--format", "junit"]) == 2
+
+
+def test_other_processes_say_the_same(tmp_path: Path) -> None:
+    """Neither the hash seed nor the working directory reaches a report."""
+    code = f"import simharness.cli; simharness.cli.main(['run', '{ZOO}', '--format', 'json'])"
+    path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
+    seen = set()
+    for seed, folder in (("1", tmp_path), ("2", ROOT)):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True,
+            check=True,
+        )  # fmt: skip
+        seen.add(done.stdout)
+
+    assert len(seen) == 1
