@@ -3,13 +3,13 @@
 
 Works on the lowered int8 dialect and changes no output bit. Three facts decide:
 
-- *range*: an interval analysis gives each channel of each tensor the values it can take. A channel whose
-  interval is one value is constant: its filter is zero, or its clamp always binds.
-- *class*: tensors joined by channel-wise operators (depthwise convolution, pooling, add, look-up, views
-  that keep the last axis) keep or lose a channel together.
-- *need*: a convolution or fully connected layer needs an input channel only when a filter that is itself
-  needed has a non-zero weight there, and the channel is not a constant that its bias can absorb.
-  Padding contributes zero, so behind padding only a constant equal to the zero point can be absorbed.
+- *range*: an interval analysis gives each channel of each tensor the values it can take. One
+  whose interval is a single value is constant: its filter is zero, or its clamp always binds.
+- *class*: tensors joined by channel-wise operators (depthwise convolution, pooling, add, look-up,
+  views that keep the last axis) keep or lose a channel together.
+- *need*: a convolution or fully connected layer needs an input channel only when a filter that is
+  itself needed has a non-zero weight there, and the channel is not a constant that its bias can
+  absorb. Padding contributes zero, so behind padding only a constant equal to the zero point can.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _is_depthwise(node: Node, graph: Graph) -> bool:
 
 
 def _mixes_channels(node: Node) -> bool:
-    """Convolution with one group, or fully connected: any output channel may read any input channel."""
+    """Convolution with one group, or fully connected: an output may read any input channel."""
     return isinstance(node.op, DenseS8) or (isinstance(node.op, ConvS8) and node.op.groups == 1)
 
 
@@ -126,9 +126,7 @@ def _channel_ranges(graph: Graph) -> dict[str, tuple[Ints, Ints]]:
             _mixes_channels(node) or _is_depthwise(node, graph)
         ):
             ranges[y] = _requantized(*_accumulator_range(node, graph, ranges[x]), node.op.requant)
-        elif isinstance(node.op, MaxPool) or (isinstance(node.op, View) and _joined(node, graph)):
-            ranges[y] = ranges[x]
-        elif isinstance(node.op, AvgPoolS8) and _averages_in_place(node.op):
+        elif _keeps_values(node, graph):
             ranges[y] = ranges[x]
         elif isinstance(node.op, LutS8):
             table = graph.tensors[node.inputs[1]].data
@@ -141,6 +139,14 @@ def _channel_ranges(graph: Graph) -> dict[str, tuple[Ints, Ints]]:
     return ranges
 
 
+def _keeps_values(node: Node, graph: Graph) -> bool:
+    """Whether each output channel takes only values between those of its input channel."""
+    op = node.op
+    if isinstance(op, AvgPoolS8):
+        return _averages_in_place(op)
+    return isinstance(op, MaxPool) or (isinstance(op, View) and bool(_joined(node, graph)))
+
+
 def _averages_in_place(op: AvgPoolS8) -> bool:
     """Whether the mean of equal integers is that integer: same scale and zero point, no padding."""
     same = op.in_scale == op.out_scale and op.in_zp == op.out_zp
@@ -148,7 +154,7 @@ def _averages_in_place(op: AvgPoolS8) -> bool:
 
 
 def _constants(node: Node, graph: Graph) -> tuple[Ints, Ints]:
-    """(weights minus zero points as [Co, taps, Ci per group], bias) of a convolution or dense node."""
+    """(weights minus zero points as [Co, taps, Ci per group], bias) of a node with weights."""
     assert isinstance(node.op, ConvS8 | DenseS8)
     weights = graph.tensors[node.inputs[1]].data
     assert weights is not None
@@ -169,15 +175,16 @@ def _accumulator_range(node: Node, graph: Graph, x_range: tuple[Ints, Ints]) -> 
         lo, hi = np.minimum(lo, 0), np.maximum(hi, 0)
     if not _mixes_channels(node):
         lo, hi = lo[:, None, None], hi[:, None, None]
-    least = b + np.minimum(w * lo, w * hi).sum(axis=(1, 2))
-    greatest = b + np.maximum(w * lo, w * hi).sum(axis=(1, 2))
+    least: Ints = b + np.minimum(w * lo, w * hi).sum(axis=(1, 2))
+    greatest: Ints = b + np.maximum(w * lo, w * hi).sum(axis=(1, 2))
     return least, greatest
 
 
 def _requantized(least: Ints, greatest: Ints, rq: Requant) -> tuple[Ints, Ints]:
     def output(acc: Ints) -> Ints:
         real = acc.astype(np.int32).astype(np.float32) * rq.multiplier
-        return np.clip(np.rint(real.astype(np.float64)) + rq.out_zp, rq.lo, rq.hi).astype(np.int64)
+        rounded = np.rint(real.astype(np.float64)) + rq.out_zp
+        return np.asarray(np.clip(rounded, rq.lo, rq.hi), np.int64)
 
     if np.abs(least).max(initial=0) > INT32_MAX or np.abs(greatest).max(initial=0) > INT32_MAX:
         return np.full(least.shape, rq.lo, np.int64), np.full(least.shape, rq.hi, np.int64)
@@ -189,13 +196,13 @@ def _absorbable(node: Node, graph: Graph, x_range: tuple[Ints, Ints]) -> Mask:
     """Input channels whose constant value the node's bias can take over."""
     assert isinstance(node.op, ConvS8 | DenseS8)
     lo, hi = x_range
-    constant = lo == hi
+    constant: Mask = lo == hi
     if isinstance(node.op, ConvS8) and any(node.op.window.pads):
-        return constant & (lo == node.op.requant.in_zp)
+        return np.asarray(constant & (lo == node.op.requant.in_zp))
     w, b = _constants(node, graph)
     shift = np.abs(w).sum(axis=1) @ np.where(constant, np.abs(lo - node.op.requant.in_zp), 0)
     fits = bool((np.abs(b) + shift <= INT32_MAX).all())
-    return constant if fits else constant & (lo == node.op.requant.in_zp)
+    return constant if fits else np.asarray(constant & (lo == node.op.requant.in_zp))
 
 
 def _needed_channels(
