@@ -86,11 +86,16 @@ def emitted_on_host(layers: Sequence[Layer], *flags: str) -> list[list[Array]]:
 
 
 def emitted_on_core(
-    layers: Sequence[Layer], core: CoreName, toolchain: str = "auto"
+    layers: Sequence[Layer],
+    core: CoreName,
+    toolchain: str = "auto",
+    defines: Sequence[str] = (),
 ) -> list[tuple[list[Array], int]]:
     """The outputs of each layer on an emulated core, and the instructions that they took."""
     source = "".join(layer_source(layer) for layer in layers)
-    machine = Machine(core, {"layers.c": source}, toolchain=toolchain, optimize="balanced")
+    machine = Machine(
+        core, {"layers.c": source}, toolchain=toolchain, optimize="balanced", defines=defines
+    )
     results = []
     for layer in layers:
         arrays, outputs = _arrays(layer)

@@ -56,8 +56,13 @@ NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, 
                                      const uint32_t *stream, int8_t *y, uint8_t *scratch)
 {
     const int32_t groups = kernel_h * kernel_w * in_c / 4;
+#if NN_DSP_JOBS && !NN_DSP_BLOCKS
+    const int32_t twos = out_w / 2; /* what the shared function takes */
+    const int32_t threes = 0;
+#else
     const int32_t twos = out_w % 3 == 2 ? 1 : out_w % 3 == 1 && out_w > 3 ? 2 : 0;
     const int32_t threes = (out_w - 2 * twos) / 3;
+#endif
     const int32_t slot = in_c / 2;           /* words of one pixel */
     const int32_t block = kernel_h * slot;   /* words of one column */
     const int32_t width = (out_w - 1) * stride_w + kernel_w;
@@ -87,19 +92,21 @@ NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, 
                     nn_spread_row(NULL, used, in_c, block, pad, body + kh * slot);
                 }
             }
+#if NN_DSP_BLOCKS || !NN_DSP_JOBS
             for (int32_t i = 0; i < threes; i++) {
                 nn_dot_columns_s8_dsp(stream, from + stride_w * block, y, 3, groups, head, unroll,
                                       pitch, 8, out_c, shift, out_zp, lo, hi, floats);
                 from += 3 * stride_w * block;
                 y += 3 * out_c;
             }
+#endif
             for (int32_t i = 0; i < twos; i++) {
                 nn_dot_columns_s8_dsp(stream, from, y, 2, groups, head, unroll, pitch, 8, out_c,
                                       shift, out_zp, lo, hi, floats);
                 from += 2 * stride_w * block;
                 y += 2 * out_c;
             }
-            if (out_w == 1) {
+            if (3 * threes + 2 * twos < out_w) {
                 nn_dot_columns_s8_dsp(stream, from, y, 1, groups, head, unroll, pitch, 8, out_c,
                                       shift, out_zp, lo, hi, floats);
                 y += out_c;

@@ -204,13 +204,20 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
         const uint32_t *const weights = chunked ? stream : stream + 4;
         const uint32_t *const end = weights + 4 * groups;
         const int32_t is_float = chunked ? 0 : end[0] == 0u;
+        int32_t s0 = chunked ? 0 : (int32_t)stream[0], s1 = chunked ? 0 : (int32_t)stream[1];
+        int32_t s2 = chunked ? 0 : (int32_t)stream[2], s3 = chunked ? 0 : (int32_t)stream[3];
+        const uint32_t *at = x, *w = weights;
+        while (w != end) {
+            const uint32_t first = at[0], second = at[1];
+            s0 = nn_smlad(nn_sxtb16(w[0]), second, nn_smlad(w[0], first, s0));
+            s1 = nn_smlad(nn_sxtb16(w[1]), second, nn_smlad(w[1], first, s1));
+            s2 = nn_smlad(nn_sxtb16(w[2]), second, nn_smlad(w[2], first, s2));
+            s3 = nn_smlad(nn_sxtb16(w[3]), second, nn_smlad(w[3], first, s3));
+            at += 2;
+            w += 4;
+        }
         for (int32_t f = 0; f < 4; f++) {
-            int32_t sum = chunked ? 0 : (int32_t)stream[f];
-            for (int32_t g = 0; g < groups; g++) {
-                const uint32_t w = weights[4 * g + f];
-                sum = nn_smlad(w, x[2 * g], sum);
-                sum = nn_smlad(nn_sxtb16(w), x[2 * g + 1], sum);
-            }
+            const int32_t sum = f == 0 ? s0 : f == 1 ? s1 : f == 2 ? s2 : s3;
             if (chunked) {
                 *sums = nn_add_wrap(*sums, sum >> 8);
                 sums++;

@@ -19,7 +19,8 @@ NN_INLINE int32_t nn_depthwise3x3_sum(const uint32_t *record, const int16_t *at,
     int32_t sum = start;
     for (int32_t kh = 0; kh < 3; kh++) {
         const int16_t *const row = at + kh * width;
-        const uint32_t first = ((uint32_t)row[0] & 0xFFFFu) | ((uint32_t)row[1] << 16);
+        uint32_t first;
+        __builtin_memcpy(&first, row, sizeof first);
         sum = nn_smlad(first, record[2 * kh], sum);
         sum = nn_add_wrap(sum, row[2] * (int16_t)(record[2 * kh + 1] >> 16));
     }

@@ -28,7 +28,7 @@
         const int32_t out_zp, const int32_t lo, const int32_t hi, const int32_t floats
 #define NN_DOT_ARGUMENTS groups, head, unroll, pitch, step, out_c, shift, out_zp, lo, hi, floats
 
-#if NN_DSP_BLOCKS
+#if NN_DSP_BLOCKS || NN_DSP_JOBS
 
 /* One group into all columns; the first sums into new registers from the starts in r3 and r6. */
 #define NN_DOT_GROUP(plus0, plus1, minus0, minus1)      \
@@ -171,6 +171,10 @@
     "ssat " acc ", #8, " acc "\n"                \
     NN_DOT_CLAMP(acc)
 
+#endif
+
+#if NN_DSP_BLOCKS
+
 /* Filters from `stream` for outputs y[0] up to y_end (filters in pairs); the end of the stream. With
    three columns x is the middle one, else the first. All core registers but sp are in use, so they
    are saved here; s0..s3 hold x, y, y_end and the end of x. */
@@ -270,7 +274,53 @@ NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *
     return r_stream;
 }
 
-#if defined(NN_SHARED_DOT)
+#else
+
+NN_INLINE int8_t nn_dot_requant(int32_t sum, const uint32_t *end, int32_t filter, int32_t shift,
+                                int32_t out_zp, int32_t lo, int32_t hi)
+{
+    int32_t value;
+    if (end[0] != 0u) {
+        value = nn_ssat8_asr(
+            nn_smmla(sum, (int32_t)end[2 * filter], (int32_t)end[2 * filter + 1]), shift);
+    } else {
+        const float scale = nn_f32_of_bits(end[1 + filter]);
+        const int32_t acc = (sum >> 8) + (int32_t)end[3 + filter];
+        value = nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024) + out_zp;
+    }
+    return (int8_t)nn_clamp_s32(value, lo, hi);
+}
+
+NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *x, int8_t *y,
+                                        const int8_t *y_end, NN_DOT_PARAMETERS)
+{
+    const int32_t first = cols == 3 ? -1 : 0;
+    (void)head;
+    (void)unroll;
+    (void)floats;
+    for (; y != y_end; y += 2) {
+        const uint32_t *const end = stream + 2 + 2 * groups;
+        for (int32_t c = 0; c < cols; c++) {
+            for (int32_t f = 0; f < 2; f++) {
+                int32_t sum = (int32_t)stream[f];
+                const uint32_t *column = x + (first + c) * (pitch / 4);
+                for (int32_t g = 0; g < groups; g++) {
+                    const uint32_t w = stream[2 + 2 * g + f];
+                    sum = nn_smlad(w, column[0], sum);
+                    sum = nn_smlad(nn_sxtb16(w), column[1], sum);
+                    column += step / 4;
+                }
+                y[c * out_c + f] = nn_dot_requant(sum, end, f, shift, out_zp, lo, hi);
+            }
+        }
+        stream = end + (end[0] != 0u ? 4 : 5);
+    }
+    return stream;
+}
+
+#endif
+
+#if NN_DSP_JOBS
 
 /* What the shared function needs that differs between layers; the order is the assembly's. */
 typedef struct {
@@ -281,6 +331,7 @@ typedef struct {
     const uint32_t *x_end;
     int32_t out_c, shift, even;
     int32_t out_zp, lo, hi;
+    int32_t pitch;
 } nn_dot_job;
 
 #define NN_DOT_SHARED_CLAMP(acc) \
@@ -427,6 +478,98 @@ NN_INLINE const uint32_t *nn_dot_job_run(nn_dot_job *job, const int32_t cols, co
     return (const uint32_t *)(const void *)r_job; /* r0: the end of the stream */
 }
 
+/* Two columns any number of bytes apart, which are one where that is 0. s8 holds this pitch. */
+NN_INLINE const uint32_t *nn_dot_pair_run(nn_dot_job *job, const int32_t clamped)
+{
+    register nn_dot_job *r_job __asm__("r0") = job;
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r11, lr}\n"
+        "add r1, r0, #4\n"
+        "vmov s7, r0\n"
+        "vldm r1, {s0-s5}\n"
+        "vldr s8, [r0, #44]\n"
+        "ldr r0, [r0]\n"
+        "1:\n"
+        "vmov r1, s0\n"
+        "vmov r12, s8\n"
+        "vmov lr, s3\n"
+        "add r12, r12, r1\n"
+        "ldrd r2, r4, [r0], #8\n"
+        "mov r3, r2\n"
+        "mov r5, r4\n"
+        "2:\n"
+        "ldrd r6, r7, [r0], #8\n"
+        "ldrd r10, r11, [r1], #8\n"
+        "sxtb16 r8, r6\n"
+        "smlad r2, r6, r10, r2\n"
+        "sxtb16 r9, r7\n"
+        "smlad r4, r7, r10, r4\n"
+        "smlad r2, r8, r11, r2\n"
+        "smlad r4, r9, r11, r4\n"
+        "ldrd r10, r11, [r12], #8\n"
+        "cmp r1, lr\n"
+        "smlad r3, r6, r10, r3\n"
+        "smlad r5, r7, r10, r5\n"
+        "smlad r3, r8, r11, r3\n"
+        "smlad r5, r9, r11, r5\n"
+        "bne 2b\n"
+        "ldm r0!, {r6, r7, r8, r9}\n"
+        "vmov r12, lr, s1, s2\n"
+        "cmp r6, #0\n"
+        "beq 4f\n"
+        "smmla r2, r2, r6, r7\n"
+        "smmla r3, r3, r6, r7\n"
+        "smmla r4, r4, r8, r9\n"
+        "smmla r5, r5, r8, r9\n"
+        "vmov r6, r7, s4, s5\n"
+        "asr r2, r2, r7\n"
+        "asr r3, r3, r7\n"
+        "asr r4, r4, r7\n"
+        "asr r5, r5, r7\n"
+        "5:\n"
+        ".if %c[clamped]\n"
+        "vmov r10, s7\n"
+        "ldrd r10, r11, [r10, #36]\n"
+        NN_DOT_SHARED_CLAMP("r2")
+        NN_DOT_SHARED_CLAMP("r3")
+        NN_DOT_SHARED_CLAMP("r4")
+        NN_DOT_SHARED_CLAMP("r5")
+        ".else\n"
+        "ssat r2, #8, r2\n"
+        "ssat r3, #8, r3\n"
+        "ssat r4, #8, r4\n"
+        "ssat r5, #8, r5\n"
+        ".endif\n"
+        "add r7, r12, r6\n"
+        "strb r3, [r7]\n"
+        "strb r5, [r7, #1]\n"
+        "strb r4, [r12, #1]\n"
+        "strb r2, [r12], #2\n"
+        "cmp r12, lr\n"
+        "vmov s1, r12\n"
+        "bne 1b\n"
+        "b 6f\n"
+        "4:\n"
+        "ldr r6, [r0], #4\n"
+        "vmov s9, s10, r7, r8\n"
+        "vmov r10, s7\n"
+        "ldr r10, [r10, #32]\n"
+        NN_DOT_SHARED_FLOAT("r2", "s9", "r9")
+        NN_DOT_SHARED_FLOAT("r3", "s9", "r9")
+        NN_DOT_SHARED_FLOAT("r4", "s10", "r6")
+        NN_DOT_SHARED_FLOAT("r5", "s10", "r6")
+        "vmov r6, s4\n"
+        "b 5b\n"
+        "6:\n"
+        "pop {r4-r11, lr}\n"
+        : "+r"(r_job)
+        : [clamped] "i"(clamped)
+        : "r1", "r2", "r3", "r12", "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s7", "s8",
+          "s9", "s10", "s11");
+    return (const uint32_t *)(const void *)r_job;
+}
+
 #define NN_DOT_JOB(name, cols, clamped)                          \
     NN_RARE const uint32_t *name(nn_dot_job *job)                \
     {                                                            \
@@ -439,82 +582,51 @@ NN_DOT_JOB(nn_dot_job3_clamped, 3, 1)
 NN_DOT_JOB(nn_dot_job2_clamped, 2, 1)
 NN_DOT_JOB(nn_dot_job1_clamped, 1, 1)
 
-NN_INLINE const uint32_t *nn_dot_shared(const uint32_t *stream, const uint32_t *x, int8_t *y,
-                                        const int8_t *y_end, int32_t cols, int32_t groups,
-                                        int32_t out_c, int32_t shift, int32_t out_zp, int32_t lo,
-                                        int32_t hi)
+NN_RARE const uint32_t *nn_dot_pair(nn_dot_job *job)
 {
-    const uint32_t *const first = cols == 3 ? x - 2 : x;
-    const uint32_t *x_end = first + 2 * cols * groups;
+    return nn_dot_pair_run(job, 0);
+}
+
+NN_RARE const uint32_t *nn_dot_pair_clamped(nn_dot_job *job)
+{
+    return nn_dot_pair_run(job, 1);
+}
+
+/* `alternate`: columns alternate group by group; else each is one run, `pitch` bytes from the next. */
+NN_INLINE const uint32_t *nn_dot_shared(const uint32_t *stream, const uint32_t *x, int8_t *y,
+                                        const int8_t *y_end, int32_t cols, int32_t alternate,
+                                        int32_t groups, int32_t pitch, int32_t out_c, int32_t shift,
+                                        int32_t out_zp, int32_t lo, int32_t hi)
+{
+    const int32_t clamped = lo > -128 || hi < 127;
     nn_dot_job job;
-#if defined(NN_DUAL_ISSUE)
-    x_end -= cols == 3 ? 2 * cols : 0;
-#else
-    x_end += cols == 3 ? 2 : 0;
-#endif
     job.stream = stream;
     job.x = x;
     job.y = y;
     job.y_end = y_end;
-    job.x_end = x_end;
-    job.out_c = out_c;
+    job.out_c = cols == 1 ? 0 : out_c;
     job.shift = shift;
     job.even = (groups & 1) == 0;
     job.out_zp = out_zp;
     job.lo = lo;
     job.hi = hi;
-    if (lo == -128 && hi == 127) {
+    if (alternate) {
+#if defined(NN_DUAL_ISSUE)
+        const int32_t from = cols == 3 ? -2 - 2 * cols : 0;
+#else
+        const int32_t from = 0;
+#endif
+        job.x_end = x + from + 2 * cols * groups;
+        if (clamped) {
+            return cols == 3   ? nn_dot_job3_clamped(&job)
+                   : cols == 2 ? nn_dot_job2_clamped(&job)
+                               : nn_dot_job1_clamped(&job);
+        }
         return cols == 3 ? nn_dot_job3(&job) : cols == 2 ? nn_dot_job2(&job) : nn_dot_job1(&job);
     }
-    return cols == 3   ? nn_dot_job3_clamped(&job)
-           : cols == 2 ? nn_dot_job2_clamped(&job)
-                       : nn_dot_job1_clamped(&job);
-}
-
-#endif
-
-#else
-
-NN_INLINE int8_t nn_dot_requant(int32_t sum, const uint32_t *end, int32_t filter, int32_t shift,
-                                int32_t out_zp, int32_t lo, int32_t hi)
-{
-    int32_t value;
-    if (end[0] != 0u) {
-        value = nn_ssat8_asr(
-            nn_smmla(sum, (int32_t)end[2 * filter], (int32_t)end[2 * filter + 1]), shift);
-    } else {
-        const float scale = nn_f32_of_bits(end[1 + filter]);
-        const int32_t acc = (sum >> 8) + (int32_t)end[3 + filter];
-        value = nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024) + out_zp;
-    }
-    return (int8_t)nn_clamp_s32(value, lo, hi);
-}
-
-NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *x, int8_t *y,
-                                        const int8_t *y_end, NN_DOT_PARAMETERS)
-{
-    const int32_t first = cols == 3 ? -1 : 0;
-    (void)head;
-    (void)unroll;
-    (void)floats;
-    for (; y != y_end; y += 2) {
-        const uint32_t *const end = stream + 2 + 2 * groups;
-        for (int32_t c = 0; c < cols; c++) {
-            for (int32_t f = 0; f < 2; f++) {
-                int32_t sum = (int32_t)stream[f];
-                const uint32_t *column = x + (first + c) * (pitch / 4);
-                for (int32_t g = 0; g < groups; g++) {
-                    const uint32_t w = stream[2 + 2 * g + f];
-                    sum = nn_smlad(w, column[0], sum);
-                    sum = nn_smlad(nn_sxtb16(w), column[1], sum);
-                    column += step / 4;
-                }
-                y[c * out_c + f] = nn_dot_requant(sum, end, f, shift, out_zp, lo, hi);
-            }
-        }
-        stream = end + (end[0] != 0u ? 4 : 5);
-    }
-    return stream;
+    job.x_end = x + 2 * groups;
+    job.pitch = cols == 1 ? 0 : pitch;
+    return clamped ? nn_dot_pair_clamped(&job) : nn_dot_pair(&job);
 }
 
 #endif
@@ -525,12 +637,19 @@ NN_INLINE void nn_dot_columns_s8_dsp(const uint32_t *stream, const uint32_t *x, 
 {
     const int8_t *end = y + (out_c & ~1);
     for (int32_t part = 0; part <= (out_c & 1); part++) {
-#if NN_DSP_BLOCKS && defined(NN_SHARED_DOT)
+#if NN_DSP_JOBS && NN_DSP_BLOCKS
         if (pitch == 8 && step == 8 * cols) {
-            stream = nn_dot_shared(stream, x, y, end, cols, groups, out_c, shift, out_zp, lo, hi);
+            stream = nn_dot_shared(stream, x, y, end, cols, 1, groups, pitch, out_c, shift, out_zp,
+                                   lo, hi);
         } else {
             stream = nn_dot_s8_dsp(stream, x, y, end, cols, NN_DOT_ARGUMENTS);
         }
+#elif NN_DSP_JOBS
+        (void)head;
+        (void)unroll;
+        (void)floats;
+        stream = nn_dot_shared(stream, x, y, end, cols, step != 8, groups, pitch, out_c, shift,
+                               out_zp, lo, hi);
 #else
         stream = nn_dot_s8_dsp(stream, x, y, end, cols, NN_DOT_ARGUMENTS);
 #endif

@@ -23,6 +23,14 @@
 #endif
 #define NN_DSP_BLOCKS (NN_FPU_BLOCKS && NN_ARM_DSP)
 
+/* Functions in assembly that take what differs between layers at run time. */
+#if NN_ARM_DSP && NN_ARM_FPU && !defined(NN_EXTERN) && defined(__OPTIMIZE__) && \
+    (defined(NN_SHARED) || defined(NN_SHARED_DOT))
+#define NN_DSP_JOBS 1
+#else
+#define NN_DSP_JOBS 0
+#endif
+
 /* Compilers take the size of inline assembly from its lines; empty ones stand for what .rept repeats. */
 #define NN_LINES_16 "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
 #define NN_LINES_256                                                                      \

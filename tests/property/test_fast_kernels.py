@@ -7,8 +7,6 @@ each variant; a variant that never accepted anything would fail its test.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -37,7 +35,7 @@ from codegen import ops, oracle
 from codegen.ir import Array
 from codegen.kernels.base import Variant
 from codegen.kernels.fast_kernels import FAST_DSP
-from codegen.target import CoreName, target
+from codegen.target import CoreName, Optimize, target
 
 HEADERS = tuple(f"{v.name}.h" for v in FAST_DSP)
 BY_NAME = {v.name: v for v in FAST_DSP}
@@ -180,15 +178,15 @@ def test_plain_c_is_right_and_clean(kernel: str) -> None:
     assert taken >= 15
 
 
-def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
+def accepted(kernel: str, count: int, core: CoreName, optimize: Optimize) -> list[Layer]:
     """The first layers that Hypothesis makes up and the variant takes."""
     variant = BY_NAME[kernel]
+    goal = target(core, optimize=optimize)
     layers: list[Layer] = []
 
     @settings(max_examples=12 * count, database=None, phases=[Phase.generate])
-    @given(DRAWN[kernel], st.sampled_from(["speed", "balanced", "size"]))
-    def collect(drawn: Case, optimize: str) -> None:
-        goal = replace(target(core), optimize=optimize)  # type: ignore[arg-type]
+    @given(DRAWN[kernel])
+    def collect(drawn: Case) -> None:
         if len(layers) < count and variant.accepts(drawn.node, drawn.graph, goal):
             layers.append(Layer(f"layer_{len(layers)}", drawn, variant, goal))
 
@@ -197,10 +195,20 @@ def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
     return layers
 
 
-@pytest.mark.parametrize("core", ["m4", "m7", "m33"])
+@pytest.mark.parametrize(
+    ("core", "optimize", "count"),
+    [
+        ("m4", "speed", 20), ("m4", "balanced", 10), ("m4", "size", 10),
+        ("m7", "speed", 8), ("m7", "balanced", 6), ("m7", "size", 6), ("m33", "balanced", 6),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("kernel", BY_NAME)
-def test_specialised_layers_on_a_core(kernel: str, core: CoreName) -> None:
-    """Inlined and specialised, with the real instructions."""
-    layers = accepted(kernel, 24 if core == "m4" else 6, core)
-    for layer, (actual, _) in zip(layers, emitted_on_core(layers, core), strict=True):
+def test_specialised_layers_on_a_core(
+    kernel: str, core: CoreName, optimize: Optimize, count: int
+) -> None:
+    """Inlined and specialised, or shared between layers, with the real instructions."""
+    layers = accepted(kernel, count, core, optimize)
+    defines = ("NN_SHARED",) if optimize == "size" else ()
+    ran = emitted_on_core(layers, core, defines=defines)
+    for layer, (actual, _) in zip(layers, ran, strict=True):
         assert_same(layer.variant, actual, expected(layer.case))
