@@ -27,6 +27,16 @@ def add(commands: Commands) -> None:
         "--args", default="", metavar="A,B,...",
         help="up to four integers for it, 0x... allowed (default: none)",
     )  # fmt: skip
+    console = parser.add_argument_group("a whole firmware, unmodified")
+    console.add_argument(
+        "--console", metavar="SCRIPT",
+        help="boot FIRMWARE (.elf, .bin, .hex) on --board, speak to its UART as the script says "
+        "(expect, send, hex, measure, timeout) and time the window that `measure` opens",
+    )  # fmt: skip
+    console.add_argument(
+        "--origin", type=lambda text: int(text, 0), metavar="ADDRESS",
+        help="where a raw binary goes (default: the start of the board's code memory)",
+    )  # fmt: skip
     add_machine_options(parser)
     group = parser.add_argument_group("run")
     group.add_argument(
@@ -40,6 +50,8 @@ def add(commands: Commands) -> None:
 
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     """Profile and print."""
+    if arguments.console:
+        return _console(arguments, talk)
     with talk.progress(1) as progress:
         progress("emulating")
         import simharness
@@ -61,4 +73,28 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             timing=arguments.timing,
         )
     deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)
+    return 0
+
+
+def _console(arguments: argparse.Namespace, talk: Talk) -> int:
+    """Boot a firmware and time what its console script measures."""
+    with talk.progress(1) as progress:
+        progress("emulating")
+        from simharness.errors import UsageError
+        from simharness.foreign import profile_console
+        from simharness.foreign.show import as_json, as_text
+
+        if not arguments.board:
+            raise UsageError("--console needs --board: firmware is made for one chip")
+        if arguments.format not in ("table", "json"):
+            raise UsageError(f"--console knows the formats table and json, not {arguments.format}")
+        session = profile_console(
+            arguments.elf,
+            arguments.board,
+            arguments.console,
+            clock_hz=arguments.clock_hz,
+            origin=arguments.origin,
+        )
+    text = as_json(session) if arguments.format == "json" else as_text(session)
+    deliver(text, arguments.output, talk)
     return 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ class Session:
     were read.
     """
 
+    firmware: str
+    sha256: str
+    chip: str
     timing: Timing
     zero_wait: ProfileTiming
     energy: Energy
@@ -70,6 +74,9 @@ def profile_console(
         zero = time_profiles([window], code, core).total
         used = energy_of(timing.total.cycles, chip, clock)
     return Session(
+        firmware=Path(firmware).name,
+        sha256=hashlib.sha256(Path(firmware).read_bytes()).hexdigest(),
+        chip=chip.name,
         timing=timing,
         zero_wait=zero,
         energy=used,

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Unmodified firmware boots, answers on its console, and is timed; what goes wrong is said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cycle_models.chip import load_chip
+from simharness import cli
+from simharness.errors import FaultError, UsageError
+from simharness.foreign import Session, profile_console
+from simharness.foreign.console import parse
+from simharness.foreign.load import read
+
+pytestmark = pytest.mark.needs("arm-none-eabi-gcc")
+
+_LINK = """
+SECTIONS {
+  . = 0x08000000;
+  .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) }
+  . = 0x20000000;
+  .bss : { *(.bss*) *(COMMON) }
+  stack_top = 0x20010000;
+}
+"""
+_SCRIPT = """
+timeout 100ms
+expect "m-ready"     # booted
+measure "lap-"
+send "go%"
+expect "done"
+expect "m-ready"
+"""
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("firmware")
+    (folder / "link.ld").write_text(_LINK)
+    elf = folder / "board.elf"
+    source = Path(__file__).with_name("console_firmware.c")
+    flags = ["-mcpu=cortex-m0plus", "-mthumb", "-O2", "-nostdlib", "-ffreestanding"]
+    subprocess.run(
+        ["arm-none-eabi-gcc", *flags, str(source), "-T", str(folder / "link.ld"), "-o", str(elf)],
+        check=True,
+        capture_output=True,
+    )
+    for kind, suffix in (("binary", "bin"), ("ihex", "hex")):
+        subprocess.run(
+            ["arm-none-eabi-objcopy", "-O", kind, str(elf), str(folder / f"board.{suffix}")],
+            check=True,
+        )
+    return elf
+
+
+def _run(firmware: Path, script: str = _SCRIPT, board: str = "STM32G0B1") -> Session:
+    path = firmware.with_name("script.txt")
+    path.write_text(script)
+    return profile_console(firmware, board, path)
+
+
+def test_the_window_is_what_ran_between_the_two_timer_reads(firmware: Path) -> None:
+    session = _run(firmware)
+    (work,) = [f for f in session.functions if f.name == "work"]
+    assert work.calls == 1
+    assert work.instructions > 5000
+    assert session.timing.mode == "memory"
+    assert session.timing.total.cycles.mid >= session.zero_wait.cycles.mid
+    assert session.energy.energy_uj.mid > 0
+
+
+def test_the_firmware_itself_prints_what_the_model_says(firmware: Path) -> None:
+    session = _run(firmware)
+    laps = [int(part[:8], 16) for part in session.sent.split("lap-")[1:]]
+    assert laps[1] - laps[0] == pytest.approx(session.timing.total.cycles.mid, rel=0.03)
+
+
+def test_elf_binary_and_hex_are_the_same_firmware(firmware: Path) -> None:
+    cycles = {
+        _run(firmware.with_suffix(suffix)).timing.total.cycles
+        for suffix in (".elf", ".bin", ".hex")
+    }
+    assert len(cycles) == 1
+    names = {f.name for f in _run(firmware.with_suffix(".bin")).functions}
+    assert any(name.startswith("sub_0800") for name in names)
+
+
+def test_a_script_that_never_gets_its_answer_ends_in_emulated_time(firmware: Path) -> None:
+    with pytest.raises(FaultError, match=r"did not send 'hello' \(line 2 .* within 0.05 s"):
+        _run(firmware, 'timeout 50ms\nexpect "hello"\n')
+
+
+def test_a_script_without_a_window_is_refused(firmware: Path) -> None:
+    with pytest.raises(UsageError, match="nothing was measured"):
+        _run(firmware, 'expect "m-ready"\n')
+
+
+def test_firmware_for_another_chip_is_refused(firmware: Path) -> None:
+    with pytest.raises(UsageError, match=r"do not fit the memories of nRF52840"):
+        read(firmware, load_chip("nRF52840"))
+
+
+def test_an_image_larger_than_the_chip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "large.bin").write_bytes(bytes(513 << 10))
+    with pytest.raises(UsageError, match="do not fit the memories of STM32G0B1"):
+        read(tmp_path / "large.bin", load_chip("STM32G0B1"))
+
+
+def test_an_elf_for_another_architecture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "host.c").write_text("int main(void) { return 0; }\n")
+    pytest.importorskip("elftools")
+    host = tmp_path / "host.elf"
+    done = subprocess.run(["cc", "-o", str(host), str(tmp_path / "host.c")], capture_output=True)
+    if done.returncode:
+        pytest.skip("no host compiler")
+    with pytest.raises(UsageError, match="not a little-endian 32-bit Arm ELF"):
+        read(host, load_chip("STM32G0B1"))
+
+
+def test_a_damaged_hex_file_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.hex").write_text(":020000040800F2\n:04000000DEADBEEF00\n")
+    with pytest.raises(UsageError, match=r"bad\.hex:2: not an Intel HEX record"):
+        read(tmp_path / "bad.hex", load_chip("STM32G0B1"))
+
+
+def test_a_chip_without_peripherals_says_what_is_missing(firmware: Path) -> None:
+    with pytest.raises(UsageError, match=r"no \[uart\.NAME\]; STM32F446 cannot boot firmware"):
+        _run(firmware, board="STM32F446")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("shout hello", "not a step"),
+        ("timeout fast", "'fast' is no time"),
+        ('hex "db " 0 10', "one byte per command"),
+        ('expect "open', "No closing quotation"),
+    ],
+)
+def test_wrong_scripts_name_their_line(line: str, why: str) -> None:
+    with pytest.raises(UsageError, match=rf"s\.txt:2: .*{why}"):
+        parse(f"# a comment\n{line}\n", "s.txt")
+
+
+def test_the_command_prints_table_and_json(
+    firmware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = firmware.with_name("cli.txt")
+    script.write_text(_SCRIPT)
+    common = ["profile", str(firmware), "--board", "STM32G0B1", "--console", str(script), "-q"]
+    assert cli.main(common) == 0
+    assert "work" in capsys.readouterr().out
+    assert cli.main([*common, "--format", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["results"]["cycles"]["low"] <= data["results"]["cycles"]["mid"]
+    assert data["board"]["chip"] == "STM32G0B1"
+    assert cli.main(["profile", str(firmware), "--console", str(script), "-q"]) == 2
