@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -43,7 +44,7 @@ _PROGRAMS = (
      "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"),
     ("qemu-system-arm", "is a second emulator (--engine qemu)", "apt-get install qemu-system-arm"),
     ("renode", "is a third emulator (--engine renode)",
-     "install Renode 1.15 or newer from renode.io"),
+     "install Renode 1.15 or newer (github.com/renode/renode/releases), or set SIMHARNESS_RENODE"),
 )  # fmt: skip
 
 
@@ -103,7 +104,7 @@ def _package(name: str) -> str:
 
 
 def _program(name: str, ask: str = "--version") -> str:
-    path = shutil.which(name)
+    path = shutil.which(os.environ.get("SIMHARNESS_RENODE", name) if name == "renode" else name)
     if path is None:
         return ""
     try:

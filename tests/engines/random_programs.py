@@ -18,6 +18,8 @@ from simharness.toolchain import Port, Program
 MEMORY_WORDS = 16
 IN_WORDS = MEMORY_WORDS + 16 + 12
 OUT_WORDS = MEMORY_WORDS + 12 + 2 + 16
+APSR, FPSCR = MEMORY_WORDS + 12, MEMORY_WORDS + 13
+"""Words of a program's output; for ARMv6-M APSR lies elsewhere, and there are no GE bits."""
 LAYERS = ("net_l00_programs",)
 BASE, SCRATCH = 11, 12
 _CONDITIONS = ("eq", "ne", "cs", "cc", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")
@@ -36,11 +38,15 @@ def program(count: int) -> Program:
     )  # fmt: skip
 
 
-def sources(core: str, count: int, seed: int) -> dict[str, str]:
-    """The C of an image with `count` programs."""
+def sources(core: str, count: int, seed: int, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """The C of an image with `count` programs; none has an instruction of `without`."""
     rng = random.Random(f"{core} {seed}")
     build = _small if core == "m0plus" else _large
-    texts = [build(core, number, rng) for number in range(count)]
+    texts: list[str] = []
+    while len(texts) < count:
+        text = build(core, len(texts), rng)
+        if not any(f"\n{name}" in text for name in without):
+            texts.append(text)
     names = ", ".join(f"program_{n}" for n in range(count))
     return {
         "net.h": _HEADER,
