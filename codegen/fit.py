@@ -145,10 +145,40 @@ def _fitted(
     for draft in drafts:
         if draft.bound_bytes <= limit_bytes or not tries:
             made = _arranged(draft.graph, target, draft.selection, strategy, draft.choices)
+            if draft.bound_bytes <= limit_bytes:
+                made = _repacked(made, target, strategy, limit_bytes)
             if made.plan.arena_bytes <= limit_bytes:
                 return made
             tries.append(made)
     raise _too_large(min(tries, key=lambda a: a.plan.arena_bytes), limit_bytes)
+
+
+def _repacked(made: Arranged, target: Target, strategy: Strategy, limit_bytes: int) -> Arranged:
+    """Swap kernels where the plan is fullest while that helps: a plan may miss its lower bound."""
+    while made.plan.arena_bytes > limit_bytes:
+        graph, order = made.graph, tuple(range(len(made.graph.nodes)))
+        full = {
+            step
+            for r in made.plan.records
+            if r.memory == "arena" and r.offset + r.size_bytes > limit_bytes
+            for step in range(r.first, r.last + 1)
+        }
+        emitted = [i for i in order if i not in made.plan.elided]
+        needed = needs(graph, made.selection, target)
+        tries: list[Arranged] = []
+        for index in (emitted[step] for step in sorted(full)[:_TRIALS]):
+            for swap in _swaps(index, graph, target, made.selection):
+                trial = (*needed[:index], swap.need, *needed[index + 1 :])
+                plan = plan_memory(graph, trial, strategy=strategy)
+                selection = (*made.selection[:index], swap.variant, *made.selection[index + 1 :])
+                choice = Choice("kernel", graph.nodes[index].name, swap.detail, swap.extra_macs)
+                choices = (*made.choices, choice)
+                tries.append(Arranged(graph, made.order, selection, plan, choices))
+        better = [t for t in tries if t.plan.arena_bytes < made.plan.arena_bytes]
+        if not better:
+            return made
+        made = min(better, key=lambda t: (max(t.plan.arena_bytes, limit_bytes), t.extra_macs))
+    return made
 
 
 def _arranged(
@@ -337,18 +367,14 @@ def _widest_overlaps(node: Node, graph: Graph) -> tuple[Overlap, ...]:
 
 def _too_large(best: Arranged, limit_bytes: int) -> PlanError:
     """What is alive where the smallest arena found is fullest."""
-    records = [r for r in best.plan.records if r.memory == "arena"]
-    last = max((r.last for r in records), default=0)
-    fullest = max(
-        range(last + 1),
-        key=lambda step: sum(r.size_bytes for r in records if r.first <= step <= r.last),
-    )
-    alive = sorted(
-        (r for r in records if r.first <= fullest <= r.last), key=lambda r: -r.size_bytes
-    )
+    arena = [r for r in best.plan.records if r.memory == "arena"]
+    steps = range(max((r.last for r in arena), default=0) + 1)
+    alive = [{(r.offset, r.size_bytes): r for r in arena if r.first <= s <= r.last} for s in steps]
+    fullest = max(steps, key=lambda s: (max(sum(place) for place in alive[s] or [(0, 0)]), -s))
+    largest = sorted(alive[fullest].values(), key=lambda r: -r.size_bytes)[:4]
     names = ", ".join(
         f"{'scratch of ' if r.scratch else ''}{r.tensor[-60:]!r} ({r.size_bytes} bytes)"
-        for r in alive[:4]
+        for r in largest
     )
     short = best.plan.arena_bytes - limit_bytes
     return PlanError(

@@ -31,7 +31,7 @@ class Liveness:
     `places`: of each activation, the index of its buffer (None: a caller's pointer) and the offset
     in it. `steps`: of each node, its step, None when it needs no code. `lives`: (first, last) of
     each activation. `in_place`: of a tensor made on another's bytes, that other. `scratch`: buffer
-    index of each node's.
+    index of each node's. `overlaid`: the output and the input tensor of each overlay.
     """
 
     problem: Problem
@@ -40,17 +40,20 @@ class Liveness:
     lives: Mapping[str, tuple[int, int]]
     in_place: Mapping[str, str]
     scratch: Mapping[int, int]
+    overlaid: tuple[tuple[str, str], ...] = ()
 
 
-def liveness(graph: Graph, needs: Sequence[Need], storages: Storages) -> Liveness:
+def liveness(
+    graph: Graph, needs: Sequence[Need], storages: Storages, *, join: bool = True
+) -> Liveness:
     """The buffers of `graph`, scratch included; callers' memory is not planned.
 
-    An operator that works in place on an input of the same size that dies there shares its buffer;
-    other declared overlaps become overlays.
+    With `join`, an operator that works in place on an input of the same size that dies there shares
+    its buffer for good; all other declared overlaps, or all of them, become overlays.
     """
     steps = _steps(graph, storages)
     lives = _lives(graph, storages, steps)
-    state = _Merge(graph, storages, _blocks(graph, storages, lives))
+    state = _Merge(graph, storages, _blocks(graph, storages, lives), join)
     for node, need, step in zip(graph.nodes, needs, steps, strict=True):
         if step is not None:
             state.visit(node, step, need.overlaps)
@@ -110,6 +113,7 @@ class _Merge:
     graph: Graph
     storages: Storages
     blocks: dict[str, _Block]
+    join: bool
     moved: dict[str, Piece] = field(default_factory=dict)
     in_place: dict[str, str] = field(default_factory=dict)
     pending: list[tuple[str, str, int, Overlap]] = field(default_factory=list)
@@ -128,7 +132,7 @@ class _Merge:
             x, y = inputs[overlap.input], node.outputs[overlap.output]
             if y in self.in_place or not self._dies(x, y, step, inputs, node, overlaps):
                 continue
-            if overlap.exact and self._join(x, y):
+            if self.join and overlap.exact and self._join(x, y):
                 self.in_place[y] = x
             else:
                 self.pending.append((x, y, step, overlap))
@@ -189,17 +193,26 @@ def _problem(
     for name in state.storages.pieces:
         piece = state.piece(name)
         places[name] = index_of.get(piece.root), piece.offset
-    overlays = _overlays(state, buffers, places)
+    pairs = _overlays(state, buffers, places)
+    overlays = tuple(overlay for overlay, _ in pairs)
     return Liveness(
-        Problem(tuple(buffers), overlays), places, steps, lives, state.in_place, scratch_of
+        Problem(tuple(buffers), overlays),
+        places,
+        steps,
+        lives,
+        state.in_place,
+        scratch_of,
+        tuple(tensors for _, tensors in pairs),
     )
 
 
 def _overlays(
     state: _Merge, buffers: Sequence[Buffer], places: Mapping[str, tuple[int | None, int]]
-) -> tuple[Overlay, ...]:
-    """The pending overlaps that still hold after all joins, one per pair of buffers."""
+) -> tuple[tuple[Overlay, tuple[str, str]], ...]:
+    """The pending overlaps that still hold after all joins, one per pair of buffers, with the
+    output and the input tensor."""
     found: dict[tuple[int, int], Overlay] = {}
+    tensors: dict[tuple[int, int], tuple[str, str]] = {}
     for x, y, step, overlap in state.pending:
         (into, x_offset), (out, y_offset) = places[x], places[y]
         if into is None or out is None or into == out or y in state.in_place:
@@ -209,6 +222,7 @@ def _overlays(
         lead_bytes = overlap.lead_bytes + y_offset - x_offset
         if overlap.exact and lead_bytes:
             continue
+        tensors[out, into] = y, x
         known = found.get((out, into))
         if known is None:
             found[out, into] = Overlay(out, into, lead_bytes, overlap.exact)
@@ -221,4 +235,4 @@ def _overlays(
                 found[out, into] = Overlay(out, into, 0, True)
             else:
                 del found[out, into]
-    return tuple(found.values())
+    return tuple((overlay, tensors[pair]) for pair, overlay in found.items())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from codegen.ir import Graph
 from codegen.ops import Concat, Slice, View
@@ -23,6 +24,13 @@ def plan_memory(graph: Graph, needs: Sequence[Need], *, strategy: Strategy = "au
     store = choose_views(graph, needs)
     live = liveness(graph, needs, store)
     packing = plan(live.problem.buffers, live.problem.overlays, strategy=strategy)
+    if packing.arena_bytes > packing.lower_bound_bytes and strategy in ("auto", "exact"):
+        # What works in place need not: apart, the pieces may find better places.
+        packing = replace(packing, proven=packing.proven and not live.in_place)
+        loose = liveness(graph, needs, store, join=False)
+        other = plan(loose.problem.buffers, loose.problem.overlays, strategy=strategy)
+        if other.arena_bytes < packing.arena_bytes:
+            live, packing = loose, other
     return _memory_plan(graph, store, live, packing)
 
 
@@ -45,13 +53,20 @@ def choose_views(graph: Graph, needs: Sequence[Need]) -> Storages:
 
 def _memory_plan(graph: Graph, store: Storages, live: Liveness, packing: Packing) -> MemoryPlan:
     buffers = live.problem.buffers
+    shared = dict(live.in_place)
+    for overlay, (y, x) in zip(live.problem.overlays, live.overlaid, strict=True):
+        out, into = packing.offsets[overlay.output], packing.offsets[overlay.input]
+        if out < into + buffers[overlay.input].size_bytes and into < (
+            out + buffers[overlay.output].size_bytes
+        ):
+            shared[y] = x
     records: list[Placed] = []
     for name, piece in store.pieces.items():
         buffer, offset = live.places[name]
         first, last = live.lives[name]
         owner = store.owners[piece.root]
         start = offset + (packing.offsets[buffer] if buffer is not None else 0)
-        alias = live.in_place.get(name) or _looks_at(name, graph, store)
+        alias = shared.get(name) or _looks_at(name, graph, store)
         size_bytes = graph.tensors[name].size_bytes
         records.append(Placed(name, start, size_bytes, first, last, owner, alias))
     for node_index, buffer in live.scratch.items():

@@ -173,7 +173,7 @@ def planned_with(variant: WithScratch, monkeypatch: pytest.MonkeyPatch) -> Compi
     x = b.inputs[0]
     for seed in range(4):
         x = b.conv(x, 4, 1, seed)
-    monkeypatch.setattr("codegen.build.select", lambda node, graph, target: variant)
+    monkeypatch.setattr("codegen.fit.select", lambda node, graph, target: variant)
     return compile_lowered(b.graph(x), M4, name="m")
 
 
