@@ -3,8 +3,9 @@
 
 Two dialects share these types.
 `codegen.load` gives the ONNX dialect: every node's `op` is an `OnnxOp`, shapes are the file's.
-`codegen.passes.lower` gives the lowered dialect: every `op` is one of `codegen.ops`, activations are
-NHWC (or dense row-major of any rank), uint8 has become int8, and `Tensor.shape` is the memory order.
+`codegen.passes.lower` gives the lowered dialect: every `op` is one of `codegen.ops`, activations
+are NHWC (or dense row-major of any rank), uint8 has become int8, and `Tensor.shape` is the memory
+order.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ I32 = npt.NDArray[np.int32]
 class Quant:
     """Affine quantization: `real = (q - zero_point) * scale`.
 
-    `scale` is float32 of shape () or (C,); `zero_point` has the same shape; `axis` is None per tensor.
+    `scale` is float32 of shape () or (C,); `zero_point` has the same shape; `axis` is None per
+    tensor.
     """
 
     scale: F32

@@ -3,10 +3,11 @@
 
 Activations are int8 or float32; `x`, `w`, `b` below are node inputs in that order.
 `multiplier` is float32 and computed exactly as ONNX Runtime's fused integer operators compute it.
-`lo`/`hi` are the fused activation's clamp, in output integers (int8) or reals (float32; +-inf = none).
+`lo`/`hi` are the fused activation's clamp, in output integers (int8) or reals (float32; none is
++-inf).
 
-int8 semantics, everywhere: `y = clamp(rint(f32(acc) * multiplier) + out_zp, lo, hi)` with `f32(acc)`
-the nearest float32 of the int32 accumulator, one float32 product, round half to even.
+int8 semantics, everywhere: `y = clamp(rint(f32(acc) * multiplier) + out_zp, lo, hi)` with
+`f32(acc)` the nearest float32 of the int32 accumulator, one float32 product, round half to even.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ INF = float("inf")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A sliding window over H, W. 1-D operators have H = 1. `pads` is (top, left, bottom, right)."""
+    """A sliding window over H, W. 1-D operators have H = 1. `pads` is (top, left, bottom, right).
+    """
 
     kernel: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
@@ -103,10 +105,10 @@ BinaryKind = Literal["add", "sub", "mul"]
 class BinaryS8:
     """Element-wise on int8 with numpy broadcasting (rank at most 4); either input may be constant.
 
-    Scales are kept whole because ONNX Runtime's QLinearAdd, QLinearMul and its float fallback (Sub) each
-    order their float32 operations in their own way: see `codegen.oracle`. `unsigned` says that the
-    file's integers are uint8: add and mul take zero points (and add its inputs) into float32 as there,
-    that is, 128 higher.
+    Scales are kept whole because ONNX Runtime's QLinearAdd, QLinearMul and its float fallback (Sub)
+    each order their float32 operations in their own way: see `codegen.oracle`. `unsigned` says that the
+    file's integers are uint8: add and mul take zero points (and add its inputs) into float32 as
+    there, that is, 128 higher.
     """
 
     kind: BinaryKind
@@ -134,7 +136,8 @@ class BinaryF32:
 class LutS8:
     """y = table[x + 128]: every unary operator on int8 (activations, requantization, clip).
 
-    Input 0 is x int8; the table is int8 of shape (256,), input 1, a constant. `kind` names its origin.
+    Input 0 is x int8; the table is int8 of shape (256,), input 1, a constant. `kind` names its
+    origin.
     """
 
     kind: str
@@ -145,7 +148,8 @@ UnaryKind = Literal["clip", "leakyrelu", "hardswish", "hardsigmoid", "sigmoid", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnaryF32:
-    """Element-wise on float32. clip: (lo, hi); leakyrelu: (alpha, _); hardsigmoid: (alpha, beta)."""
+    """Element-wise on float32. clip: (lo, hi); leakyrelu: (alpha, _); hardsigmoid: (alpha, beta).
+    """
 
     kind: UnaryKind
     p0: float = 0.0
@@ -163,9 +167,11 @@ class MaxPool:
 class AvgPoolS8:
     """x[N,H,W,C] int8 -> int8. `form` says whose arithmetic it is: see `codegen.oracle`.
 
-    "window": QLinearAveragePool; "global": QLinearGlobalAveragePool; "mean": float mean between DQ and Q.
+    "window": QLinearAveragePool; "global": QLinearGlobalAveragePool; "mean": float mean between
+    DQ and Q.
     "packed": such a mean over windows as wide as the image, whose elements lie side by side in the
-    file's layout: ONNX Runtime then sums in four lanes, and where they start depends on the channel.
+    file's layout: ONNX Runtime then sums in four lanes, and where they start depends on the
+    channel.
     `unsigned` as in BinaryS8, for "window".
     """
 
@@ -193,7 +199,8 @@ class AvgPoolF32:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SoftmaxS8:
-    """x[M,K] int8 -> y[M,K] int8 over the last axis; QLinearSoftmax arithmetic (`codegen.oracle`)."""
+    """x[M,K] int8 -> y[M,K] int8 over the last axis; QLinearSoftmax arithmetic
+    (`codegen.oracle`)."""
 
     in_scale: float
     in_zp: int
@@ -278,7 +285,8 @@ class Pad:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resize:
-    """Nearest neighbour on x[N,H,W,C]; `rows`, `cols` give the source index of each output row, column."""
+    """Nearest neighbour on x[N,H,W,C]; `rows`, `cols` give the source index of each output row,
+    column."""
 
     rows: tuple[int, ...]
     cols: tuple[int, ...]

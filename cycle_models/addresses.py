@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import capstone  # type: ignore[import-untyped]
+import capstone
 from capstone import arm
 
 from cycle_models.decode import Decoder, Instruction, disassemble

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import capstone  # type: ignore[import-untyped]
+import capstone
 from capstone import arm
 
 from cycle_models.profile import CodeImage

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A built program: the ELF, what is in it, and how it was built. Produced by `simharness.toolchain`."""
+"""A built program: the ELF, what is in it, and how it was built. Produced by
+`simharness.toolchain`."""
 
 from __future__ import annotations
 

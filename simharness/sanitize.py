@@ -372,8 +372,10 @@ class _Watch:
             ):
                 return r.tensor, record.address - r.address
 
+        at = int(record.address)
+
         def distance(r: Region) -> int:
-            return max(r.address - record.address, record.address - (r.address + r.size_bytes), 0)
+            return max(r.address - at, at - (r.address + r.size_bytes), 0)
 
         nearest = min(regions, key=distance, default=None)
         return ("", 0) if nearest is None else (nearest.tensor, record.address - nearest.address)
@@ -398,7 +400,7 @@ class _Watch:
         for layer in self._layers:
             for r in self._rules.layers.get(layer, ()):
                 if r.access == "scratch":
-                    used = self._library.san_used(self._watcher, number)
+                    used = int(self._library.san_used(self._watcher, number))
                     yield ScratchUse(layer=layer, asked_bytes=r.size_bytes, used_bytes=used)
                 number += 1
 

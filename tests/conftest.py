@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What every test may ask for: tools (skipped or required), the shared models, Hypothesis profiles."""
+"""What every test may ask for: tools (skipped or required), the shared models, Hypothesis
+profiles."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ class Call:
     """The C of one layer.
 
     `body` is C statements over `x0, x1...` (activation inputs, typed const pointers, in node order,
-    constants not counted), `y0...` (outputs) and `scratch` (uint8_t *, 8-aligned; absent if 0 bytes).
+    constants not counted), `y0...` (outputs) and `scratch` (uint8_t *, 8-aligned; absent if 0
+    bytes).
     `headers` are file names in `runtime_c/kernels`. `defines` reach the top of model.c, once each.
     """
 
@@ -43,8 +44,9 @@ class Call:
 class Overlap:
     """Output `output` may share memory with dying activation input `input`.
 
-    The output may start at any address A such that A <= address(input) - `lead_bytes` (lead_bytes may be
-    negative or zero; "in place" is lead 0 with `exact` True: the same address or disjoint, nothing between).
+    The output may start at any address A such that A <= address(input) - `lead_bytes` (which may
+    be negative or zero); "in place" is lead 0 with `exact` True: the same address or disjoint,
+    nothing between.
     """
 
     input: int

@@ -13,7 +13,7 @@ from codegen.ir import Array
 from simharness.errors import UsageError
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession  # type: ignore[import-untyped]
+    from onnxruntime import InferenceSession
 
 
 def ort_session(model: str | Path | bytes) -> InferenceSession:

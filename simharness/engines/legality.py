@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Refuses instructions that the core lacks, because emulators accept some of them.
 
-Unicorn's M3 runs SMLAD, and any engine may err: every executed instruction is looked up by its encoding.
-The rules are those of the architecture manuals: ARMv6-M (DDI0419) for m0plus, ARMv7-M (DDI0403) without
+Unicorn's M3 runs SMLAD, and any engine may err: every executed instruction is looked up by its
+encoding.
+The rules are those of the architecture manuals: ARMv6-M (DDI0419) for m0plus, ARMv7-M (DDI0403)
+without
 and with the DSP extension and FPv4-SP or FPv5 for m3, m4, m7, and ARMv8-M (DDI0553) for m33.
 """
 

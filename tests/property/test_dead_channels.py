@@ -139,7 +139,8 @@ def test_a_live_network_is_left_alone() -> None:
 
 @pytest.mark.parametrize("pads, absorbed", [((0, 0, 0, 0), True), ((1, 1, 1, 1), False)])
 def test_padding_forbids_absorption(pads: tuple[int, int, int, int], absorbed: bool) -> None:
-    """Behind padding a constant unequal to the zero point reaches inner pixels only, so it stays."""
+    """Behind padding a constant unequal to the zero point reaches inner pixels only, so it stays.
+    """
     build = Builder(3)
     hidden = build.conv("x", kernel=1, depthwise=False, dead=1.0, in_zp=0)
     graph = build.graph(build.conv(hidden, kernel=3, depthwise=False, dead=0.0, in_zp=127))
