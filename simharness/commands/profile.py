@@ -34,6 +34,11 @@ def add(commands: Commands) -> None:
         "(expect, send, hex, measure, timeout) and time the window that `measure` opens",
     )  # fmt: skip
     console.add_argument(
+        "--from", dest="start", metavar="PLACE",
+        help="boot FIRMWARE and time from the first time this symbol or address is reached ...",
+    )  # fmt: skip
+    console.add_argument("--to", dest="stop", metavar="PLACE", help="... to the next time of this")
+    console.add_argument(
         "--origin", type=lambda text: int(text, 0), metavar="ADDRESS",
         help="where a raw binary goes (default: the start of the board's code memory)",
     )  # fmt: skip
@@ -50,7 +55,7 @@ def add(commands: Commands) -> None:
 
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     """Profile and print."""
-    if arguments.console:
+    if arguments.console or arguments.start or arguments.stop:
         return _console(arguments, talk)
     with talk.progress(1) as progress:
         progress("emulating")
@@ -85,13 +90,16 @@ def _console(arguments: argparse.Namespace, talk: Talk) -> int:
         from simharness.foreign.show import as_json, as_text
 
         if not arguments.board:
-            raise UsageError("--console needs --board: firmware is made for one chip")
+            raise UsageError("a whole firmware needs --board: it is made for one chip")
+        if bool(arguments.start) != bool(arguments.stop):
+            raise UsageError("--from and --to go together")
         if arguments.format not in ("table", "json"):
             raise UsageError(f"--console knows the formats table and json, not {arguments.format}")
         session = profile_console(
             arguments.elf,
             arguments.board,
             arguments.console,
+            between_places=(arguments.start, arguments.stop) if arguments.start else None,
             clock_hz=arguments.clock_hz,
             origin=arguments.origin,
         )

@@ -42,20 +42,21 @@ class Session:
 def profile_console(
     firmware: str | Path,
     board: str | Path,
-    script: str | Path,
+    script: str | Path | None = None,
     *,
+    between_places: tuple[str, str] | None = None,
+    timeout_s: float = 10.0,
     clock_hz: int | None = None,
     origin: int | None = None,
 ) -> Session:
-    """Boot `firmware` on `board`, run a console script, and time the window that it measures.
+    """Boot `firmware` on `board`, run a console script, and time a window.
+
+    The window is what the script's `measure` opens, or `between_places`: two symbols or addresses,
+    from the first time one is reached to the next time of the other. Without a script it only runs.
 
     Raises UsageError (files, script, no `measure` window), FaultError (no answer in time, crash).
     """
-    path = Path(script)
-    try:
-        steps = console.parse(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
+    steps = _steps(Path(script)) if script is not None else ()
     with translated():
         chip = load_chip(board)
         clock = clock_hz or chip.clock_default_hz
@@ -64,10 +65,18 @@ def profile_console(
         machine = Board(
             load.read(Path(firmware), chip, origin=origin), chip, system, clock_hz=clock
         )
+        if between_places is not None:
+            first, second = (_place(machine.firmware, p) for p in between_places)
+            machine.measure_between(first, second)
         machine.talk(steps)
+        if between_places is not None:
+            machine.finish_window(timeout_s)
         if len(machine.window) < 2:
-            raise UsageError(f"{path}: nothing was measured; add `measure TEXT` before the command")
-        window, totals = between(*machine.window)
+            raise UsageError(
+                "nothing was measured: add `measure TEXT` to the console script before the command "
+                "that works, or say from where to where"
+            )
+        window, totals = between(*machine.window[:2])
         code = machine.firmware.code
         stalls = {window.name: stalls_of(system, totals)}
         timing = time_profiles([window], code, core, memory=stalls)
@@ -86,3 +95,22 @@ def profile_console(
         sent=bytes(machine.devices.sent).decode("ascii", "replace"),
         unknown=dict(sorted(machine.devices.unknown.items())),
     )
+
+
+def _steps(path: Path) -> tuple[console.Step, ...]:
+    try:
+        return console.parse(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+
+
+def _place(firmware: load.Firmware, text: str) -> int:
+    """The address of a symbol, or the address that `text` is."""
+    for symbol in firmware.symbols:
+        if symbol.name == text:
+            return symbol.address
+    try:
+        return int(text, 0) & ~1
+    except ValueError:
+        has = "has no symbols" if not firmware.symbols else f"has no function {text!r}"
+        raise UsageError(f"{firmware.name} {has}; give an address as 0x...") from None

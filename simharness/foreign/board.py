@@ -87,6 +87,7 @@ class Board:
         self._measure = b""
         self._last: Moment | None = None
         self.window: list[Moment] = []
+        self._marks: list[int] = []
         self.counter.start(UNLIMITED)
         self.feed.run(True)
 
@@ -121,8 +122,26 @@ class Board:
 
     def _on_timer(self) -> None:
         if self._measure and len(self.window) < 2:
-            totals = Totals.from_buffer_copy(self.feed.totals()["(run)"])
-            self._last = Moment(self.counter.finish(), totals)
+            self._last = self._moment()
+
+    def _moment(self) -> Moment:
+        return Moment(self.counter.finish(), Totals.from_buffer_copy(self.feed.totals()["(run)"]))
+
+    def measure_between(self, first: int, second: int) -> None:
+        """Measure from the first time that `first` is reached to the next time of `second`."""
+        self._marks = [first, second]
+        self.uc.ctl_flush_tb()
+
+    def finish_window(self, seconds: float) -> None:
+        """Run on until the window is complete. Raises FaultError after so much emulated time."""
+        limit = self.seconds + seconds
+        while self._marks:
+            if self.seconds > limit:
+                raise FaultError(
+                    f"{self.firmware.name} did not reach {self._marks[0]:#010x} within "
+                    f"{seconds:g} s of emulated time; it is at {self._pc & ~1:#010x}"
+                )
+            self._slice()
 
     def _on_sent(self) -> None:
         if self._measure and self.devices.sent.endswith(self._measure) and len(self.window) < 2:
@@ -185,7 +204,7 @@ class Board:
             self._interrupt(wanted)
         self.counter.resume(_QUICK if self.devices.waiting else _LONG)
         try:
-            self.uc.emu_start(self._pc | 1, 0xFFFF_FFFE)
+            self.uc.emu_start(self._pc | 1, self._marks[0] if self._marks else 0xFFFF_FFFE)
         except UcError as error:
             pc = self.uc.reg_read(arm_const.UC_ARM_REG_PC)
             if pc & 0xFFFF_FF00 != 0xFFFF_FF00:
@@ -196,6 +215,10 @@ class Board:
             self._return()
             return
         self._pc = self.uc.reg_read(arm_const.UC_ARM_REG_PC)
+        if self._marks and self._pc & ~1 == self._marks[0]:
+            self.window.append(self._moment())
+            self._marks.pop(0)
+            self.uc.ctl_flush_tb()  # Unicorn looks for the place to stop when it translates
 
     def _interrupt(self, number: int) -> None:
         uc = self.uc

@@ -23,7 +23,7 @@ static void put(char c) {
   USART_TDR = (uint32_t)c;
 }
 
-static void say(const char *text) {
+__attribute__((noinline)) void say(const char *text) {
   while (*text) put(*text++);
 }
 

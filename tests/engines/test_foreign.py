@@ -79,6 +79,19 @@ def test_the_firmware_itself_prints_what_the_model_says(firmware: Path) -> None:
     assert laps[1] - laps[0] == pytest.approx(session.timing.total.cycles.mid, rel=0.03)
 
 
+def test_a_window_between_two_places(firmware: Path) -> None:
+    script = firmware.with_name("go.txt")
+    script.write_text('expect "m-ready"\nsend "go%"\nexpect "done"\n')
+    session = profile_console(firmware, "STM32G0B1", script, between_places=("work", "say"))
+    assert session.functions[0].name == "work"
+    # the loop: load, add, store, count, compare, branch, a thousand times
+    assert 6_000 < session.timing.total.instructions < 10_000
+    with pytest.raises(UsageError, match="has no function 'nowhere'"):
+        profile_console(firmware, "STM32G0B1", script, between_places=("nowhere", "say"))
+    with pytest.raises(FaultError, match=r"did not reach .* within 0.01 s of emulated time"):
+        profile_console(firmware, "STM32G0B1", between_places=("work", "say"), timeout_s=0.01)
+
+
 def test_elf_binary_and_hex_are_the_same_firmware(firmware: Path) -> None:
     cycles = {
         _run(firmware.with_suffix(suffix)).timing.total.cycles
