@@ -55,8 +55,27 @@ def high_multiply(
     """The recipe for sums `step * (acc - bias) + residue + start`; all arrays have shape (C,).
 
     The offset is in units of 2^32, too coarse to hit the interval that the demands leave; together
-    with the start, which counts in units of the multiplier, it is fine enough.
+    with the start, which counts in units of the multiplier, it is fine enough. Found once for equal
+    arguments: tiles of one layer, and other kernels for it, ask for the same.
     """
+    arrays = (requant.multiplier, acc_min, acc_max, bias, residue)
+    numbers = (requant.in_zp, requant.out_zp, requant.lo, requant.hi, step)
+    key = (*numbers, *(b"" if a is None else a.tobytes() for a in arrays))
+    known = _FOUND.get(key)
+    if known is None:
+        if len(_FOUND) >= _KEPT:
+            _FOUND.clear()
+        known = _FOUND[key] = _search(requant, acc_min, acc_max, bias, step, residue)
+    return known
+
+
+_KEPT = 512
+_FOUND: dict[tuple[object, ...], HighMultiply] = {}
+
+
+def _search(
+    requant: Requant, acc_min: I64, acc_max: I64, bias: I64, step: int, residue: I64 | None
+) -> HighMultiply:
     if requant.lo == requant.hi:
         ones = np.ones(bias.shape, np.int64)
         fixed = np.stack([0 * ones, ones, (2 * requant.lo + 1) * ones])
