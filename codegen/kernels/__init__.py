@@ -8,7 +8,7 @@ from codegen.ir import Graph, Node
 from codegen.kernels import binary, conv, data, dense, pool, quantize, softmax, unary
 from codegen.kernels.base import Variant
 from codegen.kernels.fast_kernels import FAST_DSP
-from codegen.kernels.fast_v6m import FAST_V6M
+from codegen.kernels.fast_v6m_kernels import FAST_V6M
 from codegen.target import Target
 
 REFERENCES: tuple[Variant, ...] = (

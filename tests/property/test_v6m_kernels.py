@@ -15,10 +15,10 @@ from kernel_call import node_outputs, node_task
 from kernel_emitted import Layer, emitted_on_core
 from kernel_host import host, sanitized_host
 from strategies import CASES, Case, case
-from test_fast_kernels import assert_same, convs, expected
+from test_fast_kernels import assert_same, convs, dense, expected
 
 from codegen.ir import Array
-from codegen.kernels.fast_v6m import FAST_V6M
+from codegen.kernels.fast_v6m_kernels import FAST_V6M
 from codegen.ops import ConvS8, Requant, Window
 from codegen.target import CoreName, target
 
@@ -26,6 +26,8 @@ HEADERS = tuple(f"{v.name}.h" for v in FAST_V6M)
 BY_NAME = {v.name: v for v in FAST_V6M}
 DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_conv2d_s8_v6m": st.one_of(convs(), CASES["nn_conv2d_s8"], CASES["nn_dense_s8"]),
+    "nn_depthwise_s8_v6m3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
+    "nn_dense_s8_v6m": dense(),
 }
 GOAL = target("m0plus", optimize="speed")
 
