@@ -121,8 +121,8 @@ def test_a_lent_arena(compiled: Compiled, tmp_path: Path) -> None:
 def test_size_shares_kernels() -> None:
     small = compile_lowered(network(), target("m4", optimize="size"), name="tiny")
 
-    assert "#define NN_SHARED" in small.sources["tiny.c"]
-    assert "NN_SHARED" not in compile_lowered(network(), M4, name="tiny").sources["tiny.c"]
+    assert "#define NN_SHARED\n" in small.sources["tiny.c"]
+    assert "NN_SHARED\n" not in compile_lowered(network(), M4, name="tiny").sources["tiny.c"]
 
 
 def test_equal_tables_are_kept_once() -> None:
