@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our modelled cycles per MAC beside published records: `python benchmarks/records.py MODELS_FOLDER`.
+"""Modelled cycles per MAC beside published records: `python benchmarks/records.py MODELS_FOLDER`.
 
 The records are measured on boards (MLPerf Tiny, closed division): X-CUBE-AI on NUCLEO-L4R5ZI, Bosch
 on NUCLEO-H7A3ZI and NUCLEO-G0B1RE, at the clocks below. Ours are modelled for the same chips and
