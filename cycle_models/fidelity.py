@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import statistics
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cycle_models.chip import load_chip
@@ -184,6 +185,49 @@ Bosch is 5 to 7 % too fast otherwise |
 | M4 of i.MX RT1170 | CoreMark at a nominal 400 MHz is 1.8 % below RT1160's per MHz | its PLL makes \
 392.7 MHz; with that the two agree to 0.1 % |
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A published figure beside ours. `use` is calibration (looked at) or validation (not)."""
+
+    use: str
+    subject: str
+    what: str
+    unit: str
+    measured: float
+    predicted: float
+
+    @property
+    def error_percent(self) -> float:
+        return 100 * (self.predicted / self.measured - 1)
+
+
+def rows() -> tuple[Row, ...]:
+    """Every published row kept in `measured/`, predicted and measured."""
+    found = []
+    for r in measured("coremark_tcm.csv"):
+        cycles = _priced(load_core(r["core"]), r["level"])
+        if cycles is not None:
+            clock = _CLOCK_CORRECTION.get(r["part"], int(r["clock_hz"]))
+            took = clock / float(r["iterations_per_second"])
+            what = f"CoreMark -{r['level']} {r['compiler']} at {int(r['clock_hz']) / 1e6:g} MHz"
+            found.append(Row(r["use"], r["part"], what, "cycles", took, cycles))
+    for r in measured("mlperf_firmware.csv"):
+        what = f"MLPerf Tiny {r['task']}, {r['submission']}"
+        pair = float(r["measured_cycles"]), float(r["modelled_memory"])
+        found.append(Row("calibration", r["chip"], what, "cycles", *pair))
+    for r in measured("run_current.csv"):
+        clock = int(r["clock_hz"])
+        what = f"{r['workload']} at {clock / 1e6:g} MHz"
+        current = run_current(load_chip(r["chip"]), clock).current_ma.mid
+        found.append(Row("calibration", r["chip"], what, "mA", float(r["current_ma"]), current))
+    for r in measured("board_power.csv"):
+        run = run_current(load_chip(r["chip"]), int(r["clock_hz"]))
+        power = run.current_ma.mid * run.supply_v
+        use = "calibration" if r["chip"] == "RP2040" else "board, not fitted"
+        found.append(Row(use, r["chip"], r["workload"], "mW", float(r["power_mw"]), power))
+    return tuple(found)
 
 
 def fragment() -> str:

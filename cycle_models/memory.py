@@ -31,11 +31,15 @@ _REGIONS, _CACHES, _STORES = 16, 4, 8
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far the stalls of a chip's model may be off: factors on the mid value."""
+    """How far the stalls of a chip's model may be off: factors on the mid value.
+
+    `scale` is what calibration found that the simulated stalls have to be multiplied with.
+    """
 
     low: float
     high: float
     status: str
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,7 +255,10 @@ def _store(chip: Chip, name: str, states: int, no_prefetch: bool) -> _Store:
 def _spread(chip: Chip) -> Spread:
     table: dict[str, Any] = chip.table.get("memory_model", {})
     return Spread(
-        float(table.get("low", 0.7)), float(table.get("high", 1.4)), table.get("status", "assumed")
+        low=float(table.get("low", 0.7)),
+        high=float(table.get("high", 1.4)),
+        status=table.get("status", "assumed"),
+        scale=float(table.get("scale", 1.0)),
     )
 
 
@@ -260,7 +267,7 @@ def stalls_of(system: MemorySystem, totals: Totals) -> MemoryStalls:
     spread = system.spread
 
     def interval(ticks: int) -> Interval:
-        cycles = ticks / FINE
+        cycles = spread.scale * ticks / FINE
         return Interval(cycles * spread.low, cycles, cycles * spread.high)
 
     return MemoryStalls(

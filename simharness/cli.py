@@ -18,6 +18,7 @@ from simharness.commands import (
     bench,
     build,
     cache,
+    calibrate,
     compare,
     crosscheck,
     doctor,
@@ -25,6 +26,7 @@ from simharness.commands import (
     profile,
     run,
     show,
+    validate,
 )
 from simharness.commands.talk import Talk
 from simharness.errors import SimharnessError
@@ -54,7 +56,10 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"simharness {simharness.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (run, profile, show, compare, crosscheck, build, bench, listing, doctor, cache):
+    for module in (
+        run, profile, show, compare, crosscheck, build, bench, calibrate, validate, listing, doctor,
+        cache,
+    ):  # fmt: skip
         module.add(commands)
     return top
 
