@@ -14,7 +14,7 @@ from strategies import Case
 from codegen.ir import Array
 from codegen.kernels.base import Variant
 from codegen.kernels.c_text import c_float
-from codegen.target import CoreName, Target
+from codegen.target import CoreName, Optimize, Target
 from simharness.machine import Machine
 
 _CTYPE = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
@@ -90,11 +90,12 @@ def emitted_on_core(
     core: CoreName,
     toolchain: str = "auto",
     defines: Sequence[str] = (),
+    optimize: Optimize = "balanced",
 ) -> list[tuple[list[Array], int]]:
     """The outputs of each layer on an emulated core, and the instructions that they took."""
     source = "".join(layer_source(layer) for layer in layers)
     machine = Machine(
-        core, {"layers.c": source}, toolchain=toolchain, optimize="balanced", defines=defines
+        core, {"layers.c": source}, toolchain=toolchain, optimize=optimize, defines=defines
     )
     results = []
     for layer in layers:

@@ -56,10 +56,10 @@ NN_ONE_BODY void nn_filters_v6m(const nn_columns_v6m *q, int32_t out_c, const ui
         uint32_t sums[6] = {0u, 0u, 0u, 0u, 0u, 0u};
         const uint32_t *at = packed;
         for (int32_t part = 0; part < q->parts; part++) {
-            nn_sums_v6m words;
-            nn_dot3x2_v6m(at, w, taps, starts[2 * part], starts[2 * part + 1], &words);
-            nn_unpack3_v6m(words.first0, words.second0, sums);
-            nn_unpack3_v6m(words.first1, words.second1, sums + 3);
+            uint32_t words[4];
+            nn_dot3x2_v6m(at, w, taps, starts[2 * part], starts[2 * part + 1], words);
+            nn_unpack3_v6m(words[0], words[1], sums);
+            nn_unpack3_v6m(words[2], words[3], sums + 3);
             at += 2 * taps;
             w += 2 * taps;
         }

@@ -20,33 +20,20 @@ NN_INLINE void nn_dot1x4_v6m(const uint8_t *x, const uint8_t *w, int32_t depth, 
                              uint32_t *sums)
 {
 #if NN_V6M_BLOCKS
-    register const uint8_t *at __asm__("r0") = x;
-    register const uint8_t *weights __asm__("r1") = w;
-    register uint32_t s0 __asm__("r8") = start;
-    register uint32_t s1 __asm__("r9") = start;
-    register uint32_t s2 __asm__("r10") = start;
-    register uint32_t s3 __asm__("r11") = start;
-    __asm__ volatile(".syntax unified\n"
-                     "1:\n"
-                     NN_DENSE_TAP_V6M("0", "0", "1", "2", "3")
-                     NN_DENSE_TAP_V6M("1", "4", "5", "6", "7")
-                     NN_DENSE_TAP_V6M("2", "8", "9", "10", "11")
-                     NN_DENSE_TAP_V6M("3", "12", "13", "14", "15")
-                     NN_DENSE_TAP_V6M("4", "16", "17", "18", "19")
-                     NN_DENSE_TAP_V6M("5", "20", "21", "22", "23")
-                     NN_DENSE_TAP_V6M("6", "24", "25", "26", "27")
-                     NN_DENSE_TAP_V6M("7", "28", "29", "30", "31")
-                     "adds r0, r0, #8\n"
-                     "adds r1, r1, #32\n"
-                     "cmp r0, %[end]\n"
-                     "bne 1b\n"
-                     : "+r"(at), "+r"(weights), "+h"(s0), "+h"(s1), "+h"(s2), "+h"(s3)
-                     : [end] "l"(x + depth)
-                     : "r2", "r3", "cc", "memory");
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
+    NN_SUMS_V6M("1:\n"
+                NN_DENSE_TAP_V6M("0", "0", "1", "2", "3")
+                NN_DENSE_TAP_V6M("1", "4", "5", "6", "7")
+                NN_DENSE_TAP_V6M("2", "8", "9", "10", "11")
+                NN_DENSE_TAP_V6M("3", "12", "13", "14", "15")
+                NN_DENSE_TAP_V6M("4", "16", "17", "18", "19")
+                NN_DENSE_TAP_V6M("5", "20", "21", "22", "23")
+                NN_DENSE_TAP_V6M("6", "24", "25", "26", "27")
+                NN_DENSE_TAP_V6M("7", "28", "29", "30", "31")
+                "adds r0, r0, #8\n"
+                "adds r1, r1, #32\n"
+                "cmp r0, r12\n"
+                "bne 1b\n",
+                x, w, start, start, 0u, (uint32_t)(uintptr_t)(x + depth), sums);
 #else
     for (int32_t i = 0; i < 4; i++) {
         sums[i] = start;

@@ -43,33 +43,20 @@ typedef struct {
     NN_LOAD_V6M("7") NN_LAST_V6M("r5", "r11")                         \
     NN_LOAD_V6M("8") NN_LAST_V6M("r6", "r11")
 
-#define NN_FOUR_V6M(row)                                                                      \
-    __asm__ volatile(".syntax unified\n" row "add r0, r0, %[width]\n" row                     \
-                     "add r0, r0, %[width]\n" row                                             \
-                     : "+r"(at), "+r"(taps), "+h"(s0), "+h"(s1), "+h"(s2), "+h"(s3)           \
-                     : [width] "h"(width)                                                     \
-                     : "r2", "r3", "r4", "r5", "r6", "cc", "memory")
+#define NN_FOUR_V6M(row)                                                                          \
+    NN_SUMS_V6M(row "add r0, r0, r12\n" row "add r0, r0, r12\n" row, from, w, 0u, 0u, 0u, \
+                (uint32_t)width, sums)
 
 /* Sums of four windows, `stride` bytes apart. */
 NN_INLINE void nn_four3x3_v6m(const uint8_t *from, const int32_t *w, int32_t width, int32_t stride,
                               uint32_t *sums)
 {
 #if NN_V6M_BLOCKS
-    register const uint8_t *at __asm__("r0") = from;
-    register const int32_t *taps __asm__("r1") = w;
-    register uint32_t s0 __asm__("r8") = 0u;
-    register uint32_t s1 __asm__("r9") = 0u;
-    register uint32_t s2 __asm__("r10") = 0u;
-    register uint32_t s3 __asm__("r11") = 0u;
     if (stride == 1) {
         NN_FOUR_V6M(NN_ROW1_V6M);
     } else {
         NN_FOUR_V6M(NN_ROW2_V6M);
     }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
 #else
     for (int32_t i = 0; i < 4; i++) {
         sums[i] = 0u;

@@ -63,12 +63,46 @@ NN_INLINE int8_t nn_requant_v6m(uint32_t sum, const int32_t *record, int32_t low
     return (int8_t)((((d * record[2]) >> low_shift) + d * record[3] + record[4]) >> 22);
 }
 
-/* Sums of two filters with three columns. */
-typedef struct {
-    uint32_t first0, second0, first1, second1;
-} nn_sums_v6m;
+/* Blocks in assembly keep four sums in r8 to r11, which only additions reach: they start at r2, r3, r2, r3 and
+   end in r2 to r5. r0 and r1 run through inputs and weights. GCC does not save high registers on ARMv6-M
+   where it optimises for size. */
+#if defined(__OPTIMIZE_SIZE__) && defined(__ARM_ARCH_6M__)
+#define NN_SUMS_START_V6M                                                                  \
+    ".syntax unified\nmov r4, r8\nmov r5, r9\npush {r4, r5}\nmov r4, r10\nmov r5, r11\n" \
+    "push {r4, r5}\nmov r8, r2\nmov r9, r3\nmov r10, r2\nmov r11, r3\n"
+#define NN_SUMS_END_V6M                                                                      \
+    "mov r2, r8\nmov r3, r9\nmov r4, r10\nmov r5, r11\npop {r0, r1}\nmov r10, r0\nmov r11, r1\n" \
+    "pop {r0, r1}\nmov r8, r0\nmov r9, r1\n"
+#define NN_SUMS_CLOBBERS_V6M "cc", "memory"
+#else
+#define NN_SUMS_START_V6M ".syntax unified\nmov r8, r2\nmov r9, r3\nmov r10, r2\nmov r11, r3\n"
+#define NN_SUMS_END_V6M "mov r2, r8\nmov r3, r9\nmov r4, r10\nmov r5, r11\n"
+#define NN_SUMS_CLOBBERS_V6M "r8", "r9", "r10", "r11", "cc", "memory"
+#endif
 
-/* Products of two taps; %0 runs through packed inputs, %1 stands at the weights. */
+/* Such a block: `other` is r6, `bound` is r12, and the sums are stored. */
+#define NN_SUMS_V6M(text, inputs, weights, start0, start1, other, bound, sums)            \
+    do {                                                                                  \
+        register const void *at_r0 __asm__("r0") = (inputs);                              \
+        register const void *at_r1 __asm__("r1") = (weights);                             \
+        register uint32_t sum_r2 __asm__("r2") = (start0);                                \
+        register uint32_t sum_r3 __asm__("r3") = (start1);                                \
+        register uint32_t sum_r4 __asm__("r4");                                           \
+        register uint32_t sum_r5 __asm__("r5");                                           \
+        register uint32_t any_r6 __asm__("r6") = (other);                                 \
+        register uint32_t any_r12 __asm__("r12") = (bound);                               \
+        __asm__ volatile(NN_SUMS_START_V6M text NN_SUMS_END_V6M                           \
+                         : "+r"(at_r0), "+r"(at_r1), "+r"(sum_r2), "+r"(sum_r3),          \
+                           "=r"(sum_r4), "=r"(sum_r5), "+r"(any_r6), "+r"(any_r12)        \
+                         :                                                                \
+                         : NN_SUMS_CLOBBERS_V6M);                                         \
+        (sums)[0] = sum_r2;                                                               \
+        (sums)[1] = sum_r3;                                                               \
+        (sums)[2] = sum_r4;                                                               \
+        (sums)[3] = sum_r5;                                                               \
+    } while (0)
+
+/* Products of a tap. */
 #define NN_TAP_V6M(w0, w1)      \
     "ldmia r0!, {r2, r3}\n"     \
     "ldrb r4, [r1, #" w0 "]\n"  \
@@ -83,43 +117,31 @@ typedef struct {
     "add r10, r10, r2\n"        \
     "add r11, r11, r4\n"
 
-/* `taps`, a multiple of 4, of two filters whose weights alternate. */
+/* `taps`, a multiple of 4, of two filters whose weights alternate: first and second of each. */
 NN_INLINE void nn_dot3x2_v6m(const uint32_t *packed, const uint8_t *w, int32_t taps,
-                             uint32_t start_first, uint32_t start_second, nn_sums_v6m *sums)
+                             uint32_t start_first, uint32_t start_second, uint32_t *words)
 {
 #if NN_V6M_BLOCKS
     const int32_t odd = taps & 4;
-    register const uint32_t *at __asm__("r0") = packed;
-    register const uint8_t *weights __asm__("r1") = w - 2 * odd;
-    register uint32_t s0 __asm__("r8") = start_first;
-    register uint32_t s1 __asm__("r9") = start_second;
-    register uint32_t s2 __asm__("r10") = start_first;
-    register uint32_t s3 __asm__("r11") = start_second;
-    __asm__ volatile(".syntax unified\n"
-                     "cmp %[odd], #0\n"
-                     "bne 2f\n"
-                     "1:\n" NN_TAP_V6M("0", "1") NN_TAP_V6M("2", "3") NN_TAP_V6M("4", "5")
-                         NN_TAP_V6M("6", "7")
-                     "2:\n" NN_TAP_V6M("8", "9") NN_TAP_V6M("10", "11") NN_TAP_V6M("12", "13")
-                         NN_TAP_V6M("14", "15")
-                     "adds r1, r1, #16\n"
-                     "cmp r0, %[end]\n"
-                     "bne 1b\n"
-                     : "+r"(at), "+r"(weights), "+h"(s0), "+h"(s1), "+h"(s2), "+h"(s3)
-                     : [odd] "l"(odd), [end] "l"(packed + 2 * taps)
-                     : "r2", "r3", "r4", "r5", "cc", "memory");
-    sums->first0 = s0;
-    sums->second0 = s1;
-    sums->first1 = s2;
-    sums->second1 = s3;
+    NN_SUMS_V6M("cmp r6, #0\n"
+                "bne 2f\n"
+                "1:\n" NN_TAP_V6M("0", "1") NN_TAP_V6M("2", "3") NN_TAP_V6M("4", "5")
+                    NN_TAP_V6M("6", "7")
+                "2:\n" NN_TAP_V6M("8", "9") NN_TAP_V6M("10", "11") NN_TAP_V6M("12", "13")
+                    NN_TAP_V6M("14", "15")
+                "adds r1, r1, #16\n"
+                "cmp r0, r12\n"
+                "bne 1b\n",
+                packed, w - 2 * odd, start_first, start_second, (uint32_t)odd,
+                (uint32_t)(uintptr_t)(packed + 2 * taps), words);
 #else
-    sums->first0 = sums->first1 = start_first;
-    sums->second0 = sums->second1 = start_second;
+    words[0] = words[2] = start_first;
+    words[1] = words[3] = start_second;
     for (int32_t k = 0; k < taps; k++) {
-        sums->first0 += packed[2 * k] * w[2 * k];
-        sums->second0 += packed[2 * k + 1] * w[2 * k];
-        sums->first1 += packed[2 * k] * w[2 * k + 1];
-        sums->second1 += packed[2 * k + 1] * w[2 * k + 1];
+        words[0] += packed[2 * k] * w[2 * k];
+        words[1] += packed[2 * k + 1] * w[2 * k];
+        words[2] += packed[2 * k] * w[2 * k + 1];
+        words[3] += packed[2 * k + 1] * w[2 * k + 1];
     }
 #endif
 }

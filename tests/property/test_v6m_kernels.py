@@ -20,7 +20,7 @@ from test_fast_kernels import assert_same, convs, dense, expected
 from codegen.ir import Array
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
 from codegen.ops import ConvS8, Requant, Window
-from codegen.target import CoreName, target
+from codegen.target import CoreName, Optimize, target
 
 HEADERS = tuple(f"{v.name}.h" for v in FAST_V6M)
 BY_NAME = {v.name: v for v in FAST_V6M}
@@ -80,12 +80,24 @@ def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
     return layers
 
 
-@pytest.mark.parametrize("core", ["m0plus", "m3"])
+@pytest.mark.parametrize(
+    ("core", "optimize"),
+    [("m0plus", "speed"), ("m0plus", "balanced"), ("m0plus", "size"), ("m3", "speed")],
+)
 @pytest.mark.parametrize("kernel", BY_NAME)
-def test_layers_on_a_core(kernel: str, core: CoreName) -> None:
-    """With the real instructions."""
-    layers = accepted(kernel, 24, core)
-    for layer, (actual, _) in zip(layers, emitted_on_core(layers, core), strict=True):
+def test_layers_on_a_core(kernel: str, core: CoreName, optimize: Optimize) -> None:
+    """With the real instructions, under each of the compiler's ways to treat high registers."""
+    layers = accepted(kernel, 16, core)
+    results = emitted_on_core(layers, core, optimize=optimize)
+    for layer, (actual, _) in zip(layers, results, strict=True):
+        assert_same(layer.variant, actual, expected(layer.case))
+
+
+@pytest.mark.parametrize("kernel", BY_NAME)
+def test_layers_of_another_compiler(kernel: str) -> None:
+    pytest.importorskip("ziglang", reason="pip install ziglang")
+    layers = accepted(kernel, 6, "m0plus")
+    for layer, (actual, _) in zip(layers, emitted_on_core(layers, "m0plus", "zig"), strict=True):
         assert_same(layer.variant, actual, expected(layer.case))
 
 
