@@ -37,7 +37,7 @@ def run(
     budget: int = BUDGET,
     timing: TimingMode = "auto",
     sanitize: bool = False,
-    patches: str = "off",
+    patches: str | None = None,
     ram_limit_bytes: int | None = None,
     reuse: bool = False,
     progress: Progress = silent,
@@ -51,8 +51,8 @@ def run(
     memories. `timing` "auto" simulates the board's flash and caches, "zero-wait" does without.
     `sanitize` runs the first sample once more under watch of every memory access: `report.ok` is
     False when a layer touches what is not its own, and `report.results.sanitizer` says what.
-    `patches` ("auto", "off" or "RxC") runs the early layers tile by tile; `ram_limit_bytes` asks
-    for the cheapest program whose arena is no larger: `report.results.plan.choices` says what for.
+    `patches` ("auto", "off" or "RxC"; "auto" under a limit, else "off", by default) runs the early
+    layers tile by tile; `ram_limit_bytes` asks for the cheapest program whose arena is no larger: `report.results.plan.choices` says what for.
     `reuse` takes the report of an earlier equal run from the cache, where nothing that it rests on
     has changed since: model, options, machine files, compiler, libraries, or simharness itself.
     Outputs that differ from ONNX Runtime's are no error: `report.ok` is False then and
@@ -61,7 +61,7 @@ def run(
     """
     options = RunOptions(
         core, board, clock_hz, toolchain, optimize, requant, planner, reference_kernels, engine,
-        inputs, samples, seed, emulate_anyway, budget, timing, sanitize, patches,
+        inputs, samples, seed, emulate_anyway, budget, timing, sanitize, _patches(patches, ram_limit_bytes),
         ram_limit_bytes,
     )  # fmt: skip
     key = earlier.key(model, options) if reuse else ""
@@ -86,7 +86,7 @@ def build(
     requant: str = "exact",
     planner: str = "auto",
     reference_kernels: bool = False,
-    patches: str = "off",
+    patches: str | None = None,
     ram_limit_bytes: int | None = None,
     name: str | None = None,
 ) -> tuple[Path, ...]:
@@ -98,8 +98,9 @@ def build(
     from simharness import pipeline
 
     wanted = pipeline.wishes(
-        optimize, requant, planner, reference_kernels, patches, ram_limit_bytes
-    )
+        optimize, requant, planner, reference_kernels,
+        _patches(patches, ram_limit_bytes), ram_limit_bytes,
+    )  # fmt: skip
     with translated():
         machine = pipeline.machine_for(core, board, None)
         path, _ = pipeline.model_file(model)
@@ -130,3 +131,8 @@ def profile(
         Path(elf), call, arguments, core=core, board=board, clock_hz=clock_hz, budget=budget,
         timing=timing,
     )  # fmt: skip
+
+
+def _patches(asked: str | None, ram_limit_bytes: int | None) -> str:
+    """A limit may be met by any means, unless the user says otherwise."""
+    return asked or ("off" if ram_limit_bytes is None else "auto")

@@ -44,13 +44,14 @@ def add_code_options(parser: argparse.ArgumentParser) -> None:
         help="how the arena is packed (default: auto, the lowest of all)",
     )  # fmt: skip
     group.add_argument(
-        "--patches", default="off", metavar="auto|off|RxC",
-        help="run the early layers tile by tile, in R rows and C columns: less RAM, more work",
+        "--patches", metavar="auto|off|RxC",
+        help="run the early layers tile by tile, in R rows and C columns: less RAM, more work "
+        "(default: auto under --ram-limit, else off)",
     )  # fmt: skip
     group.add_argument(
         "--ram-limit", metavar="BYTES", type=size, dest="ram_limit_bytes",
         help="the cheapest program whose arena fits, as 64k or 65536: other kernels where that "
-        "saves RAM, and patches if allowed",
+        "saves RAM, and patches",
     )  # fmt: skip
     group.add_argument(
         "--reference-kernels", action="store_true", help="the plain C references only"
