@@ -52,7 +52,8 @@ def run(
     `sanitize` runs the first sample once more under watch of every memory access: `report.ok` is
     False when a layer touches what is not its own, and `report.results.sanitizer` says what.
     `patches` ("auto", "off" or "RxC"; "auto" under a limit, else "off", by default) runs the early
-    layers tile by tile; `ram_limit_bytes` asks for the cheapest program whose arena is no larger: `report.results.plan.choices` says what for.
+    layers tile by tile; `ram_limit_bytes` asks for the cheapest program whose arena is no larger,
+    and `report.results.plan.choices` says what for.
     `reuse` takes the report of an earlier equal run from the cache, where nothing that it rests on
     has changed since: model, options, machine files, compiler, libraries, or simharness itself.
     Outputs that differ from ONNX Runtime's are no error: `report.ok` is False then and
@@ -61,8 +62,8 @@ def run(
     """
     options = RunOptions(
         core, board, clock_hz, toolchain, optimize, requant, planner, reference_kernels, engine,
-        inputs, samples, seed, emulate_anyway, budget, timing, sanitize, _patches(patches, ram_limit_bytes),
-        ram_limit_bytes,
+        inputs, samples, seed, emulate_anyway, budget, timing, sanitize,
+        _patches(patches, ram_limit_bytes), ram_limit_bytes,
     )  # fmt: skip
     key = earlier.key(model, options) if reuse else ""
     known = earlier.find(key) if key else None
