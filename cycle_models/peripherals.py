@@ -23,13 +23,16 @@ class Uart:
 class Reads:
     """A register that does not read back what was written.
 
-    `follow` are pairs (from, to): bit `to` reads as bit `from`; the bits of `ones` read as 1.
+    `follow` are pairs (from, to): bit `to` reads as bit `from` of the register at `of` (mostly
+    itself). The bits of `ones` read as 1, those of `zeros` as 0.
     """
 
     name: str
     address: int
+    of: int
     follow: tuple[tuple[int, int], ...]
     ones: int
+    zeros: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,10 @@ def peripherals(chip: Chip) -> Peripherals:
         Reads(
             name,
             integer_of(chip.path, t, "address", f"reads.{name}"),
+            int(t.get("of", t["address"])),
             tuple((int(a), int(b)) for a, b in t.get("follow", [])),
             int(t.get("ones", 0)),
+            int(t.get("zeros", 0)),
         )
         for name, t in tables["reads"].items()
     )

@@ -29,9 +29,12 @@ from simharness.foreign.devices import Devices
 from simharness.foreign.load import Firmware
 from simharness.image import Memory
 
-_PERIPHERALS = (0x4000_0000, 0x2000_0000)
-_SYSTEM = (0xE000_0000, 0x10_0000)
-_FACTORY = (0x1FF0_0000, 0x10_0000)  # factory data and identity
+_REGISTERS = ((0x4000_0000, 0x2000_0000), (0xA000_0000, 0x1_0000), (0xE000_0000, 0x10_0000))
+_FACTORY = (  # factory data and identity of the STM32 families
+    (0x08FF_F000, 0x1000),
+    (0x0BFA_0000, 0x1_0000),
+    (0x1FF0_0000, 0x10_0000),
+)
 _RETURN = 0xFFFF_FFF9
 _IT_BITS = 0x0600_FC00
 _PAGE = 4096
@@ -78,7 +81,7 @@ class Board:
         self.devices = Devices(peripherals(chip), firmware.vectors, self.feed.now)
         self.devices.on_timer = self._on_timer
         self.devices.on_sent = self._on_sent
-        for origin, size in (_PERIPHERALS, _SYSTEM):
+        for origin, size in _REGISTERS:
             self.uc.mmio_map(origin, size, self._read, origin, self._store, origin)
         self._pc = self._peek(firmware.vectors + 4)
         self.uc.reg_write(arm_const.UC_ARM_REG_SP, self._peek(firmware.vectors))
@@ -202,7 +205,7 @@ class Board:
         wanted = self.devices.pending() if not self._interrupted else None
         if wanted is not None and not self.uc.reg_read(arm_const.UC_ARM_REG_CPSR) & _IT_BITS:
             self._interrupt(wanted)
-        self.counter.resume(_QUICK if self.devices.waiting else _LONG)
+        self.counter.resume(self._budget())
         try:
             self.uc.emu_start(self._pc | 1, self._marks[0] if self._marks else 0xFFFF_FFFE)
         except UcError as error:
@@ -219,6 +222,12 @@ class Board:
             self.window.append(self._moment())
             self._marks.pop(0)
             self.uc.ctl_flush_tb()  # Unicorn looks for the place to stop when it translates
+
+    def _budget(self) -> int:
+        """Instructions until something may want to interrupt."""
+        tick = self.devices.cycles_to_tick()
+        longest = _LONG if tick is None else int(min(_LONG, max(_QUICK, tick)))
+        return _QUICK if self.devices.waiting else longest
 
     def _interrupt(self, number: int) -> None:
         uc = self.uc
@@ -250,11 +259,12 @@ class Board:
 
 def _memories(chip: Chip) -> tuple[Memory, ...]:
     """The chip's memories, all writable; aliases hold the same bytes only at reset."""
-    real = [
-        Memory(m.name, m.origin, m.size_bytes, True) for m in chip.memories if m.kind != "external"
-    ]
-    free = not any(m.origin < sum(_FACTORY) and m.origin + m.size_bytes > _FACTORY[0] for m in real)
-    return (*real, Memory("factory", *_FACTORY, True)) if free else tuple(real)
+    inside = [m for m in chip.memories if m.kind != "external"]
+    real = [Memory(m.name, m.origin, m.size_bytes, True) for m in inside]
+    for origin, size in _FACTORY:
+        if not any(m.origin < origin + size and origin < m.origin + m.size_bytes for m in real):
+            real.append(Memory(f"factory_{origin:08x}", origin, size, True))
+    return tuple(real)
 
 
 def between(first: Moment, second: Moment) -> tuple[Profile, Totals]:

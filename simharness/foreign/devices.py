@@ -79,11 +79,14 @@ class Devices:
         if word == _SYST_CVR:
             period = self._values.get(_SYST_RVR, 0) + 1
             return int(-self.now()) % period
-        for register in self.chip.reads:
-            if register.address == word:
-                for source, target in register.follow:
-                    value = (value & ~(1 << target)) | ((value >> source & 1) << target)
-                return value | register.ones
+        described = [r for r in self.chip.reads if r.address == word]
+        for r in described:
+            other = self._values.get(r.of, 0)
+            for source, target in r.follow:
+                value = (value & ~(1 << target)) | ((other >> source & 1) << target)
+            value = (value | r.ones) & ~r.zeros
+        if described:
+            return value
         if word < 0xE0000000:
             self.unknown[word] = self.unknown.get(word, 0) + 1
         return value
@@ -105,6 +108,12 @@ class Devices:
             self._values[_SYST_CSR] |= _COUNTFLAG
             return 15
         return None
+
+    def cycles_to_tick(self) -> float | None:
+        """Core cycles until SysTick interrupts; None when it will not."""
+        if self._values.get(_SYST_CSR, 0) & 3 != 3:
+            return None
+        return max(0.0, self._next_tick - self.now())
 
     def vector_table(self) -> int:
         """Where exceptions find their handlers."""

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A firmware for STM32G0B1 that waits for its clock, then answers commands on USART2, bytes taken by
-// interrupt. "go%" computes for a while between two reads of TIM2, which it prints.
+// A firmware for STM32G0B1 that waits for its clock and for SysTick, then answers commands on USART2,
+// bytes taken by interrupt. "go%" computes for a while between two reads of TIM2, which it prints.
 #include <stdint.h>
 
 #define REG(address) (*(volatile uint32_t *)(address))
@@ -12,11 +12,14 @@
 #define USART_TDR REG(0x40004428)
 #define TIM2_CNT REG(0x40000024)
 #define NVIC_ISER REG(0xE000E100)
+#define SYST_CSR REG(0xE000E010)
+#define SYST_RVR REG(0xE000E014)
 
 extern uint32_t stack_top;
 static volatile char line[32];
 static volatile uint32_t length;
 static volatile uint32_t sum;
+static volatile uint32_t ticks;
 
 static void put(char c) {
   while (!(USART_ISR & (1u << 7))) {}
@@ -40,12 +43,18 @@ void usart2(void) {
   if (length < sizeof line) line[length++] = c;
 }
 
+void systick(void) { ticks++; }
+
 void reset(void) {
   RCC_CR |= 1u << 24;
   while (!(RCC_CR & (1u << 25))) {}
   RCC_CFGR |= 2u;
   while (((RCC_CFGR >> 3) & 7u) != 2u) {}
-  length = 0;
+  ticks = length = 0;
+  SYST_RVR = 6400 - 1;
+  SYST_CSR = 7;
+  while (ticks < 20) {}  // two milliseconds at 64 MHz
+  SYST_CSR = 0;
   USART_CR1 = 0x2D;
   NVIC_ISER = 1u << 28;
   say("m-ready\r\n");
@@ -67,4 +76,4 @@ void reset(void) {
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[64] = {
-    [0] = &stack_top, [1] = (void *)reset, [16 + 28] = (void *)usart2};
+    [0] = &stack_top, [1] = (void *)reset, [15] = (void *)systick, [16 + 28] = (void *)usart2};

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from cycle_models.chip import load_chip
+from cycle_models.memory import memory_system
 from simharness import cli
 from simharness.errors import FaultError, UsageError
 from simharness.foreign import Session, profile_console
+from simharness.foreign.board import Board
 from simharness.foreign.console import parse
 from simharness.foreign.load import read
 
@@ -90,6 +92,14 @@ def test_a_window_between_two_places(firmware: Path) -> None:
         profile_console(firmware, "STM32G0B1", script, between_places=("nowhere", "say"))
     with pytest.raises(FaultError, match=r"did not reach .* within 0.01 s of emulated time"):
         profile_console(firmware, "STM32G0B1", between_places=("work", "say"), timeout_s=0.01)
+
+
+def test_systick_interrupts_in_modelled_time(firmware: Path) -> None:
+    """The firmware waits for twenty ticks of 6400 cycles before it says that it is ready."""
+    chip = load_chip("STM32G0B1")
+    board = Board(read(firmware, chip), chip, memory_system(chip), clock_hz=64_000_000)
+    board.talk(parse('expect "m-ready"', "s"))
+    assert board.seconds == pytest.approx(2e-3, rel=0.2)
 
 
 def test_elf_binary_and_hex_are_the_same_firmware(firmware: Path) -> None:
