@@ -13,12 +13,14 @@ from codegen.ir import I8, Graph, Node
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_dot import Stream, behind_bytes, dot_defines, stream, unrolling
+from codegen.kernels.fast_dot import Stream, dot_defines, stream, unrolling
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.target import Target
 
 _LARGEST_OFFSET = 1020  # of LDRD
+_LEAST_HOLD = 7  # columns for which copying weights pays
+_HELD_SHARE = 3  # of the layer's tensors together
 
 
 def _is_target(target: Target) -> bool:
@@ -34,8 +36,17 @@ def _tail(made: Stream, requant: Requant, target: Target) -> str:
     )
 
 
+def _held_words(node: Node, graph: Graph, made: Stream, target: Target) -> int:
+    """Words of the stream worth a copy in RAM: all, or none where that costs too much of it."""
+    x, y = in_and_out(node, graph)
+    affordable = 4 * made.words.size * _HELD_SHARE <= x.size_bytes + y.size_bytes
+    slow_flash = target.core != "m7"  # which has a data cache
+    return made.words.size if affordable and slow_flash and target.optimize == "speed" else 0
+
+
 def _call(kernel: str, made: Stream, text: str, target: Target) -> Call:
-    constants = (Constant("stream", "uint32_t", made.words),)
+    words = np.append(made.words, np.zeros(8, np.uint32))  # copies go in eights
+    constants = (Constant("stream", "uint32_t", words),)
     return Call((f"{kernel}.h",), constants, text, dot_defines(target))
 
 
@@ -92,11 +103,12 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     if made is None or 2 * out_c + 1 > 4095 or made.groups * 24 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_points"
+    hold = _held_words(node, graph, made, target)
 
     def write() -> Call:
         text = (
             f"{kernel}({rows}, {row_step}, {row_cols}, {col_step}, {in_c}, {out_c}, "
-            f"{_tail(made, op.requant, target)},\n    x0, @stream@, y0, scratch);"
+            f"{_tail(made, op.requant, target)}, {hold},\n    x0, @stream@, y0, scratch);"
         )
         return _call(kernel, made, text, target)
 
@@ -105,7 +117,8 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     ends = [(r * row_cols + d) * out_c for r in range(rows) for d in done]
     reads = [r * row_step + (d - 1) * col_step + in_c for r in range(rows) for d in done]
     lead = _lead(ends, reads, x.size_bytes)
-    return Plan(write, 24 * made.groups + behind_bytes(target), (Overlap(0, 0, lead, exact=False),))
+    scratch_bytes = 24 * made.groups + 8 + 4 * (hold + 7 & ~7)
+    return Plan(write, scratch_bytes, (Overlap(0, 0, lead, exact=False),))
 
 
 def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
@@ -125,7 +138,7 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         or in_c % 4
         or window.dilations != (1, 1)
         or pitch > _LARGEST_OFFSET
-        or 2 * out_c + 1 > 4095
+        or 3 * out_c > 4095
         or width <= window.pads[1]
     ):
         return None
@@ -139,20 +152,21 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         text = (
             f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c}, "
             f"{kernel_h}, {kernel_w}, {stride_h}, {stride_w}, {window.pads[0]}, {window.pads[1]}, "
-            f"{op.requant.in_zp},\n    {_tail(made, op.requant, target)},\n"
+            f"{op.requant.in_zp},\n    {_tail(made, op.requant, target)}, {int(hold)},\n"
             f"    x0, @stream@, y0, scratch);"
         )
         return _call(kernel, made, text, target)
 
+    hold = target.core != "m7" and out_w >= _LEAST_HOLD and target.optimize == "speed"
     ends = [(oh + 1) * out_w * out_c for oh in range(out_h)]
     rows_read = [
         min(max(oh * stride_h - window.pads[0] + kernel_h, 0), in_h) for oh in range(out_h)
     ]
     reads = [r * in_w * in_c for r in rows_read]
     overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
-    return Plan(
-        write, 2 * kernel_h * in_c * width + behind_bytes(target), overlaps if batch == 1 else ()
-    )
+    scratch_bytes = 2 * kernel_h * in_c * width + 8
+    scratch_bytes += 4 * ((2 * made.groups + 14) & ~7) if hold else 0
+    return Plan(write, scratch_bytes, overlaps if batch == 1 else ())
 
 
 def _patch_order(rows: int, run: int) -> list[int]:
@@ -177,16 +191,17 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
     if made is None or made.groups * 24 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_patches"
+    hold = _held_words(node, graph, made, target)
 
     def write() -> Call:
         text = (
             f"{window_text(op.window, x.shape, y.shape)}\n"
-            f"{kernel}(&p, {op.requant.in_zp}, {_tail(made, op.requant, target)},\n"
+            f"{kernel}(&p, {op.requant.in_zp}, {_tail(made, op.requant, target)}, {hold},\n"
             f"    x0, @stream@, y0, scratch);"
         )
         return _call(kernel, made, text, target)
 
-    return Plan(write, 24 * made.groups + max(w[0].size, behind_bytes(target)))
+    return Plan(write, 24 * made.groups + 8 + 4 * (hold + 7 & ~7) + w[0].size)
 
 
 FAST = (

@@ -56,10 +56,11 @@ NN_RARE void nn_gather_border(const nn_window *p, int32_t in_zp, int32_t ih, int
     }
 }
 
-/* Scratch: 24 bytes per group of four inputs of the window, and the bytes of a window. */
+/* Scratch: 24 bytes per group of four inputs of the window, 8, `hold` words of the stream that are copied
+   there first (in eights, for cores whose flash is slower than their RAM), and the bytes of a window. */
 NN_KERNEL void nn_conv2d_s8_dsp_patches(const nn_window *p, int32_t in_zp, int32_t head,
                                         int32_t unroll, int32_t shift, int32_t out_zp, int32_t lo,
-                                        int32_t hi, int32_t floats, const int8_t *x,
+                                        int32_t hi, int32_t floats, int32_t hold, const int8_t *x,
                                         const uint32_t *stream, int8_t *y, uint8_t *scratch)
 {
     const int32_t run = p->kernel_w * p->in_c;
@@ -67,7 +68,13 @@ NN_KERNEL void nn_conv2d_s8_dsp_patches(const nn_window *p, int32_t in_zp, int32
     const int32_t count = p->out_h * p->out_w;
     const int32_t dense = p->dilation_h == 1 && p->dilation_w == 1;
     uint32_t *const spread = (uint32_t *)(void *)scratch;
-    int8_t *const patch = (int8_t *)(void *)(spread + 6 * groups);
+    uint32_t *const held = spread + 6 * groups + 2;
+    int8_t *const patch = (int8_t *)(void *)(held + ((hold + 7) & ~7));
+
+    if (hold != 0) {
+        nn_hold(hold, stream, held);
+        stream = held;
+    }
 
     for (int32_t n = 0; n < p->batch; n++) {
         int32_t oh = 0, ow = 0, left = count;

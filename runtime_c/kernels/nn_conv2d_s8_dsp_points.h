@@ -31,11 +31,12 @@ NN_INLINE void nn_spread_points(int32_t cols, int32_t col_step, int32_t in_c, co
 }
 
 /* `rows` rows of `row_cols` pixels that lie row_step and col_step bytes apart; scratch: 24 bytes per
-   group of four input channels. */
+   group of four input channels, and 8; `hold` words of the stream are copied there first (in eights, for
+   cores whose flash is slower than their RAM). */
 NN_KERNEL void nn_conv2d_s8_dsp_points(int32_t rows, int32_t row_step, int32_t row_cols,
                                        int32_t col_step, int32_t in_c, int32_t out_c, int32_t head,
                                        int32_t unroll, int32_t shift, int32_t out_zp, int32_t lo,
-                                       int32_t hi, int32_t floats, const int8_t *x,
+                                       int32_t hi, int32_t floats, int32_t hold, const int8_t *x,
                                        const uint32_t *stream, int8_t *y, uint8_t *scratch)
 {
     const int32_t groups = (in_c + 3) / 4;
@@ -43,6 +44,10 @@ NN_KERNEL void nn_conv2d_s8_dsp_points(int32_t rows, int32_t row_step, int32_t r
     const int32_t threes = (row_cols - 2 * twos) / 3;
     uint32_t *const spread = (uint32_t *)(void *)scratch;
 
+    if (hold != 0) {
+        nn_hold(hold, stream, spread + 6 * groups + 2);
+        stream = spread + 6 * groups + 2;
+    }
     for (int32_t r = 0; r < rows; r++) {
         const int8_t *from = x + r * row_step;
         for (int32_t i = 0; i < threes; i++) {

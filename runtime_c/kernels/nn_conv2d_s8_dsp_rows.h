@@ -46,13 +46,15 @@ NN_INLINE void nn_move_up(uint32_t *block, int32_t words, int32_t distance)
     }
 }
 
-/* Scratch: 2 * kernel_h * in_c * ((out_w - 1) * stride_w + kernel_w) bytes. */
+/* `hold`: copy the weights of a pair of filters to scratch for each output row, for cores whose flash is
+   slower than their RAM. Scratch: 2 * kernel_h * in_c * ((out_w - 1) * stride_w + kernel_w) bytes and 8;
+   to hold, a record's words in eights. The stream ends with 8 unused words. */
 NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, int32_t in_c,
                                      int32_t out_h, int32_t out_w, int32_t out_c, int32_t kernel_h,
                                      int32_t kernel_w, int32_t stride_h, int32_t stride_w,
                                      int32_t pad_top, int32_t pad_left, int32_t in_zp, int32_t head,
                                      int32_t unroll, int32_t shift, int32_t out_zp, int32_t lo,
-                                     int32_t hi, int32_t floats, const int8_t *x,
+                                     int32_t hi, int32_t floats, int32_t hold, const int8_t *x,
                                      const uint32_t *stream, int8_t *y, uint8_t *scratch)
 {
     const int32_t groups = kernel_h * kernel_w * in_c / 4;
@@ -72,13 +74,13 @@ NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, 
     const uint32_t pad = (uint32_t)(uint8_t)in_zp * 0x01010101u;
     uint32_t *const spread = (uint32_t *)(void *)scratch;
     uint32_t *const body = spread + pad_left * block;
+    uint32_t *const held = spread + width * block + 2; /* a pair of filters */
 
     nn_spread_row(NULL, pad_left * kernel_h, in_c, slot, pad, spread);
     nn_spread_row(NULL, (width - pad_left - used) * kernel_h, in_c, slot, pad, body + used * block);
     for (int32_t n = 0; n < batch; n++) {
         for (int32_t oh = 0; oh < out_h; oh++) {
             const int32_t ih = oh * stride_h - pad_top;
-            const uint32_t *from = spread;
             if (oh > 0 && kept > 0) {
                 for (int32_t i = 0; i < used; i++) {
                     nn_move_up(body + i * block, kept * slot, stride_h * slot);
@@ -92,7 +94,40 @@ NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, 
                     nn_spread_row(NULL, used, in_c, block, pad, body + kh * slot);
                 }
             }
-#if NN_DSP_BLOCKS || !NN_DSP_JOBS
+#if NN_DSP_BLOCKS
+            const uint32_t *record = stream;
+            for (int32_t f = 0; f < out_c; f += 2) {
+                const uint32_t *const end = record + 2 + 2 * groups;
+                const uint32_t *from = spread;
+                const uint32_t *weights = record;
+                int8_t *to = y + (f + 2 > out_c ? out_c - 2 : f);
+                if (hold != 0) {
+                    nn_hold(2 * groups + 7, record, held);
+                    weights = held;
+                }
+                if (threes > 0) {
+                    nn_dot_row_s8_dsp(weights, from + stride_w * block, to, to + 3 * threes * out_c,
+                                      3, groups, head, unroll, pitch, 8, out_c, shift, out_zp, lo,
+                                      hi, floats);
+                    from += 3 * threes * stride_w * block;
+                    to += 3 * threes * out_c;
+                }
+                if (twos > 0) {
+                    nn_dot_row_s8_dsp(weights, from, to, to + 2 * twos * out_c, 2, groups, head,
+                                      unroll, pitch, 8, out_c, shift, out_zp, lo, hi, floats);
+                }
+                if (out_w == 1) {
+                    nn_dot_row_s8_dsp(weights, from, to, to + out_c, 1, groups, head, unroll,
+                                      pitch, 8, out_c, shift, out_zp, lo, hi, floats);
+                }
+                record = end + (end[0] != 0u ? 4 : 5);
+            }
+            y += out_w * out_c;
+#else
+            const uint32_t *from = spread;
+            (void)held;
+            (void)hold;
+#if !NN_DSP_JOBS
             for (int32_t i = 0; i < threes; i++) {
                 nn_dot_columns_s8_dsp(stream, from + stride_w * block, y, 3, groups, head, unroll,
                                       pitch, 8, out_c, shift, out_zp, lo, hi, floats);
@@ -111,6 +146,7 @@ NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, 
                                       shift, out_zp, lo, hi, floats);
                 y += out_c;
             }
+#endif
         }
         x += in_h * in_w * in_c;
     }

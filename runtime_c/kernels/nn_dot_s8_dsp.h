@@ -127,6 +127,7 @@
     NN_DOT_GROUP_DUAL("r3", "r6", "r3", "r6")
 #define NN_DOT_NEXT NN_DOT_GROUP_DUAL("r4", "r7", "r2", "r5")
 #define NN_DOT_CONSTANTS "ldrd r10, r11, [r0], #8\n"
+#define NN_DOT_AHEAD "8"
 /* From the middle column to one step before the first. */
 #define NN_DOT_BASE                            \
     ".if %c[cols] == 3\n"                      \
@@ -134,6 +135,7 @@
     ".endif\n"
 #else
 #define NN_DOT_BASE
+#define NN_DOT_AHEAD "0"
 #define NN_DOT_FIRST               \
     "ldm r0!, {r3, r6, r8, r9}\n"  \
     NN_DOT_GROUP("r3", "r6", "r3", "r6")
@@ -167,6 +169,16 @@
     "vmul.f32 s6, s6, " scale "\n"               \
     "vcvtr.s32.f32 s6, s6\n"                     \
     "vmov " acc ", s6\n"                         \
+    "add " acc ", " acc ", #%c[zp]\n"            \
+    "ssat " acc ", #8, " acc "\n"                \
+    NN_DOT_CLAMP(acc)
+#define NN_DOT_ROW_FLOAT(acc, scale, bias)           \
+    "add " acc ", " bias ", " acc ", asr #8\n"   \
+    "vmov s7, " acc "\n"                         \
+    "vcvt.f32.s32 s7, s7\n"                      \
+    "vmul.f32 s7, s7, " scale "\n"               \
+    "vcvtr.s32.f32 s7, s7\n"                     \
+    "vmov " acc ", s7\n"                         \
     "add " acc ", " acc ", #%c[zp]\n"            \
     "ssat " acc ", #8, " acc "\n"                \
     NN_DOT_CLAMP(acc)
@@ -272,6 +284,108 @@ NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *
           [zp] "i"(out_zp), [lo] "i"(lo), [hi] "i"(hi), [floats] "i"(floats)
         : "r12", "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6");
     return r_stream;
+}
+
+/* One record (a pair of filters) for `y_end - y` over cols * out_c blocks of neighbouring columns, each
+   column being one run. With three columns x is the second one, else the first. s0..s4 hold x, y, y_end,
+   the end of the weights, and the record. */
+NN_INLINE void nn_dot_row_s8_dsp(const uint32_t *record, const uint32_t *x, int8_t *y,
+                                 const int8_t *y_end, NN_DOT_PARAMETERS)
+{
+    register const uint32_t *r_record __asm__("r0") = record;
+    register const uint32_t *r_x __asm__("r1") = x;
+    register int8_t *r_y __asm__("r2") = y;
+    register const int8_t *r_end __asm__("r3") = y_end;
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r11, lr}\n"
+        NN_DOT_BASE
+        "vmov s0, r1\n"
+        "vmov s1, s2, r2, r3\n"
+        "vmov s4, r0\n"
+        ".if %c[groups] > %c[head]\n"
+        "movw r12, #(8 * %c[groups] + 8 + " NN_DOT_AHEAD ")\n"
+        "add r12, r12, r0\n"
+        "vmov s3, r12\n"
+        ".endif\n"
+        "1:\n"
+        NN_DOT_FIRST
+        ".rept %c[head] - 1\n"
+        NN_DOT_NEXT
+        ".endr\n"
+        ".if %c[groups] > %c[head]\n"
+        "2:\n"
+        ".rept %c[unroll]\n"
+        NN_DOT_NEXT
+        ".endr\n"
+        "vmov r10, s3\n"
+        "cmp r0, r10\n"
+        "bne 2b\n"
+        ".endif\n"
+        NN_DOT_CONSTANTS
+        "vmov r12, lr, s1, s2\n"
+        "vmov r1, s0\n"
+        ".if %c[floats]\n"
+        "cmp r8, #0\n"
+        "beq 4f\n"
+        ".endif\n"
+        ".if %c[cols] == 3\n"
+        NN_DOT_SCALE("r2", "r8", "r9")
+        NN_DOT_SCALE("r5", "r10", "r11")
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        NN_DOT_SCALE("r4", "r8", "r9")
+        NN_DOT_SCALE("r7", "r10", "r11")
+        ".endif\n"
+        NN_DOT_SCALE("r3", "r8", "r9")
+        NN_DOT_SCALE("r6", "r10", "r11")
+        "3:\n"
+        "addw r1, r1, #%c[cols] * %c[pitch]\n"
+        ".if %c[cols] == 3\n"
+        "strb r2, [r12]\n"
+        "strb r5, [r12, #1]\n"
+        "strb r3, [r12, #%c[out_c]]\n"
+        "strb r6, [r12, #%c[out_c] + 1]\n"
+        "strb r4, [r12, #2 * %c[out_c]]\n"
+        "strb r7, [r12, #2 * %c[out_c] + 1]\n"
+        ".else\n"
+        "strb r3, [r12]\n"
+        "strb r6, [r12, #1]\n"
+        ".if %c[cols] == 2\n"
+        "strb r4, [r12, #%c[out_c]]\n"
+        "strb r7, [r12, #%c[out_c] + 1]\n"
+        ".endif\n"
+        ".endif\n"
+        "addw r12, r12, #%c[cols] * %c[out_c]\n"
+        "vmov r0, s4\n"
+        "cmp r12, lr\n"
+        "vmov s0, s1, r1, r12\n"
+        "bne 1b\n"
+        ".if %c[floats]\n"
+        "b 5f\n"
+        "4:\n"
+        "ldr r8, [r0], #4\n"
+        "vmov s5, s6, r9, r10\n"
+        ".if %c[cols] == 3\n"
+        NN_DOT_ROW_FLOAT("r2", "s5", "r11")
+        NN_DOT_ROW_FLOAT("r5", "s6", "r8")
+        ".endif\n"
+        ".if %c[cols] >= 2\n"
+        NN_DOT_ROW_FLOAT("r4", "s5", "r11")
+        NN_DOT_ROW_FLOAT("r7", "s6", "r8")
+        ".endif\n"
+        NN_DOT_ROW_FLOAT("r3", "s5", "r11")
+        NN_DOT_ROW_FLOAT("r6", "s6", "r8")
+        "b 3b\n"
+        "5:\n"
+        ".endif\n"
+        "pop {r4-r11, lr}\n"
+        NN_LINES_256
+        : "+r"(r_record), "+r"(r_x), "+r"(r_y), "+r"(r_end)
+        : [cols] "i"(cols), [groups] "i"(groups), [head] "i"(head), [unroll] "i"(unroll),
+          [pitch] "i"(pitch), [step] "i"(step), [out_c] "i"(out_c), [shift] "i"(shift),
+          [zp] "i"(out_zp), [lo] "i"(lo), [hi] "i"(hi), [floats] "i"(floats)
+        : "r12", "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7");
 }
 
 #else

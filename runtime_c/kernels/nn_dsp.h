@@ -126,6 +126,27 @@ NN_INLINE int32_t nn_ssat8_asr(int32_t x, int32_t shift)
 #endif
 }
 
+/* Words from flash to RAM, eight at a time. */
+NN_INLINE void nn_hold(int32_t words, const uint32_t *from, uint32_t *to)
+{
+#if NN_ARM_DSP
+    const uint32_t *const end = from + ((words + 7) & ~7);
+    __asm__ volatile(
+        "1:\n"
+        "ldm %[from]!, {r2, r3, r4, r5, r6, r8, r9, r10}\n"
+        "cmp %[from], %[end]\n"
+        "stm %[to]!, {r2, r3, r4, r5, r6, r8, r9, r10}\n"
+        "bne 1b\n"
+        : [from] "+r"(from), [to] "+r"(to)
+        : [end] "r"(end)
+        : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
+#else
+    for (int32_t i = 0; i < ((words + 7) & ~7); i++) {
+        to[i] = from[i];
+    }
+#endif
+}
+
 /* Four inputs x0..x3 as two words for products with four packed weights (see nn_dot_s8_dsp.h):
    (x1, x3) and (256 * x0 + 127 - x1, 256 * x2 + 127 - x3), as signed halfwords. */
 NN_INLINE void nn_spread4(uint32_t x, uint32_t *to)
