@@ -65,7 +65,15 @@ def slice_(node: Node, graph: Graph) -> Call:
 
 
 def copy(node: Node, graph: Graph) -> Call:
-    return Call(("nn_copy.h",), (), f"nn_copy({in_and_out(node, graph)[1].size_bytes}, x0, y0);")
+    """A constant (an output that depends on no input) is copied from flash as bytes."""
+    size_bytes = in_and_out(node, graph)[1].size_bytes
+    data = constant_input(node, graph, 0)
+    if data is None:
+        return Call(("nn_copy.h",), (), f"nn_copy({size_bytes}, x0, y0);")
+    plain = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+    return Call(
+        ("nn_copy.h",), (Constant("x", "uint8_t", plain),), f"nn_copy({size_bytes}, @x@, y0);"
+    )
 
 
 def concat(node: Node, graph: Graph) -> Call:

@@ -19,6 +19,7 @@ from codegen.build import Compiled
 from codegen.emit.literals import array_rows, decimal_float
 from codegen.emit.sources import fold
 from codegen.ir import Graph
+from codegen.ops import Copy
 from codegen.target import target
 
 M4 = target("m4")
@@ -159,6 +160,18 @@ def test_every_output_gets_bytes_of_its_own(tmp_path: Path) -> None:
 
     for name, array in zip(graph.outputs, got, strict=True):
         np.testing.assert_array_equal(array, wanted[name])
+
+
+def test_an_output_that_is_a_constant(tmp_path: Path) -> None:
+    b = Builder((1, 2, 2, 4))
+    value = np.arange(16, dtype=np.int8).reshape(1, 2, 2, 4)
+    y = b.lut(b.inputs[0], 1)
+    z = b.add(Copy(), (b.constant(value),), value.shape)
+    graph = b.graph(y, z)
+
+    got = run_program(compile_lowered(graph, M4, name="m"), tmp_path, list(inputs(graph).values()))
+
+    np.testing.assert_array_equal(got[1], value)
 
 
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
