@@ -157,7 +157,7 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return _call(kernel, made, text, target)
 
-    hold = target.core != "m7" and out_w >= _LEAST_HOLD and target.optimize == "speed"
+    hold = target.core != "m7" and out_w >= _LEAST_HOLD and target.optimize != "size"
     ends = [(oh + 1) * out_w * out_c for oh in range(out_h)]
     rows_read = [
         min(max(oh * stride_h - window.pads[0] + kernel_h, 0), in_h) for oh in range(out_h)

@@ -7,6 +7,8 @@ each variant; a variant that never accepted anything would fail its test.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -212,3 +214,23 @@ def test_specialised_layers_on_a_core(
     ran = emitted_on_core(layers, core, defines=defines)
     for layer, (actual, _) in zip(layers, ran, strict=True):
         assert_same(layer.variant, actual, expected(layer.case))
+
+
+@pytest.mark.parametrize(
+    "kernel", ["nn_conv2d_s8_dsp_rows", "nn_conv2d_s8_dsp_patches", "nn_dense_s8_dsp"]
+)
+def test_a_wrong_weight_is_seen(kernel: str) -> None:
+    """One bit of one packed weight is enough to fail the comparison."""
+    variant, runner = BY_NAME[kernel], host(headers=HEADERS)
+    seen = 0
+    for layer in accepted(kernel, 30, "m4", "speed"):
+        case_, inputs = layer.case, len(layer.case.values)
+        task = node_task(case_.node, case_.graph, case_.values, variant, layer.goal)
+        place = inputs + len(case_.node.outputs)  # the stream follows inputs and outputs
+        words = np.frombuffer(bytearray(task.buffers[place]), np.uint32)
+        words[4 if kernel == "nn_dense_s8_dsp" else 2] ^= 1 << 14
+        buffers = [words.tobytes() if i == place else b for i, b in enumerate(task.buffers)]
+        changed = runner.run(replace(task, buffers=tuple(buffers)))
+        (actual,) = node_outputs(case_.node, case_.graph, inputs, changed)
+        seen += bool((actual != expected(case_)[0]).any())
+    assert seen >= 3
