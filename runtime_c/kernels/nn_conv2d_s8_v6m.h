@@ -49,29 +49,33 @@ NN_ONE_BODY void nn_filters_v6m(const nn_columns_v6m *q, int32_t out_c, const ui
 {
     const nn_end_v6m end = {q->low_shift, q->out_zp, q->lo, q->hi};
     const int32_t taps = q->taps, low_shift = q->low_shift;
-    int8_t *y1 = count > 1 ? y + out_c : y;
-    int8_t *y2 = count > 2 ? y1 + out_c : y1;
+    const int32_t step1 = count > 1 ? out_c : 0;
+    const int32_t step2 = count > 2 ? 2 * out_c : step1;
 
     for (int32_t c = 0; c < out_c; c += 2) {
-        uint32_t sums[6] = {0u, 0u, 0u, 0u, 0u, 0u};
-        const uint32_t *at = packed;
-        for (int32_t part = 0; part < q->parts; part++) {
-            uint32_t words[4];
-            nn_dot3x2_v6m(at, w, taps, starts[2 * part], starts[2 * part + 1], words);
-            nn_unpack3_v6m(words[0], words[1], sums);
-            nn_unpack3_v6m(words[2], words[3], sums + 3);
-            at += 2 * taps;
+        uint32_t words[4], sums[6];
+        nn_dot3x2_v6m(packed, w, taps, starts[0], starts[1], words);
+        w += 2 * taps;
+        nn_unpack3_v6m(words[0], words[1], sums);
+        nn_unpack3_v6m(words[2], words[3], sums + 3);
+        for (int32_t part = 1; part < q->parts; part++) {
+            uint32_t more[6];
+            nn_dot3x2_v6m(packed + 2 * part * taps, w, taps, starts[2 * part], starts[2 * part + 1],
+                          words);
             w += 2 * taps;
+            nn_unpack3_v6m(words[0], words[1], more);
+            nn_unpack3_v6m(words[2], words[3], more + 3);
+            for (int32_t i = 0; i < 6; i++) {
+                sums[i] += more[i];
+            }
         }
-        *y2++ = nn_requant_v6m(sums[2], record, low_shift, &end);
-        *y1++ = nn_requant_v6m(sums[1], record, low_shift, &end);
-        *y++ = nn_requant_v6m(sums[0], record, low_shift, &end);
+        nn_requant3_v6m(sums, record, low_shift, &end, 1, y, y + step1, y + step2);
         record += NN_RECORD_V6M;
         if (c + 1 < out_c) {
-            *y2++ = nn_requant_v6m(sums[5], record, low_shift, &end);
-            *y1++ = nn_requant_v6m(sums[4], record, low_shift, &end);
-            *y++ = nn_requant_v6m(sums[3], record, low_shift, &end);
+            y++;
+            nn_requant3_v6m(sums + 3, record, low_shift, &end, 1, y, y + step1, y + step2);
             record += NN_RECORD_V6M;
+            y++;
         }
     }
 }
@@ -88,6 +92,21 @@ NN_ONE_BODY void nn_windows_v6m(const nn_window *p, const nn_corner_v6m *corners
     for (int32_t i = 0; i < 3; i++) {
         whole &= corners[i].w >= 0 && corners[i].w + span < p->in_w;
     }
+    if (whole != 0 && corners[0].h >= 0 && corners[2].h + (p->kernel_h - 1) * p->dilation_h < p->in_h) {
+        /* No padding: three pointers run down the rows. */
+        const int8_t *from0 = x + corners[0].h * row_bytes + corners[0].w * p->in_c;
+        const int8_t *from1 = x + corners[1].h * row_bytes + corners[1].w * p->in_c;
+        const int8_t *from2 = x + corners[2].h * row_bytes + corners[2].w * p->in_c;
+        for (int32_t kh = p->kernel_h;;) {
+            to = nn_pack3_v6m(from0, from1, from2, p->kernel_w * p->in_c, to, total);
+            if (--kh == 0) {
+                return;
+            }
+            from0 += p->dilation_h * row_bytes;
+            from1 += p->dilation_h * row_bytes;
+            from2 += p->dilation_h * row_bytes;
+        }
+    }
     steps = whole ? 1 : p->kernel_w;
     run = whole ? p->kernel_w * p->in_c : p->in_c;
     for (int32_t kh = 0; kh < p->kernel_h; kh++) {
@@ -96,7 +115,8 @@ NN_ONE_BODY void nn_windows_v6m(const nn_window *p, const nn_corner_v6m *corners
             for (int32_t i = 0; i < 3; i++) {
                 const int32_t ih = corners[i].h + kh * p->dilation_h;
                 const int32_t iw = corners[i].w + kw * p->dilation_w;
-                const int32_t inside = (uint32_t)ih < (uint32_t)p->in_h && (uint32_t)iw < (uint32_t)p->in_w;
+                const int32_t inside =
+                    (uint32_t)ih < (uint32_t)p->in_h && (uint32_t)iw < (uint32_t)p->in_w;
                 from[i] = inside ? x + ih * row_bytes + iw * p->in_c : pad;
             }
             to = nn_pack3_v6m(from[0], from[1], from[2], run, to, total);

@@ -93,9 +93,9 @@ NN_ONE_BODY void nn_channel3x3_v6m(const nn_planes_v6m *p, int32_t stride, const
             uint32_t sums[4];
             nn_four3x3_v6m(at, w, width, stride, sums);
             at += 4 * stride;
-            for (int32_t i = 0; i < 4; i++) {
-                *y = nn_requant_v6m(sums[i], record, low_shift, &end);
-                y += out_c;
+            for (int32_t i = 0; i < 4; i += 2) {
+                nn_requant3_v6m(sums + i, record, low_shift, &end, 0, y, y + out_c, y);
+                y += 2 * out_c;
             }
         }
         for (; ow > 0; ow--) {
@@ -112,22 +112,22 @@ NN_ONE_BODY void nn_gather_v6m(int32_t rows, int32_t cols, int32_t step, int32_t
                                int32_t width, const int8_t *x, uint8_t *plane)
 {
     for (int32_t r = 0; r < rows; r++) {
-        const int8_t *from = x;
+        const uint8_t *from = (const uint8_t *)x;
         uint8_t *to = plane;
         int32_t i = cols;
         for (; i >= 4; i -= 4) {
-            to[0] = (uint8_t)(*from ^ -128);
+            to[0] = (uint8_t)(*from + 128u);
             from += step;
-            to[1] = (uint8_t)(*from ^ -128);
+            to[1] = (uint8_t)(*from + 128u);
             from += step;
-            to[2] = (uint8_t)(*from ^ -128);
+            to[2] = (uint8_t)(*from + 128u);
             from += step;
-            to[3] = (uint8_t)(*from ^ -128);
+            to[3] = (uint8_t)(*from + 128u);
             from += step;
             to += 4;
         }
         for (; i > 0; i--) {
-            *to++ = (uint8_t)(*from ^ -128);
+            *to++ = (uint8_t)(*from + 128u);
             from += step;
         }
         x += row_step;

@@ -63,6 +63,51 @@ NN_INLINE int8_t nn_requant_v6m(uint32_t sum, const int32_t *record, int32_t low
     return (int8_t)((((d * record[2]) >> low_shift) + d * record[3] + record[4]) >> 22);
 }
 
+NN_INLINE int32_t nn_limit_v6m(int32_t d, int32_t limit)
+{
+    if ((uint32_t)d + (uint32_t)limit > (uint32_t)limit * 2u) {
+        d = d < 0 ? -limit : limit;
+    }
+    return d;
+}
+
+/* Two or three outputs of one channel; each constant is loaded once. `third` tells which. */
+NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int32_t low_shift,
+                               const nn_end_v6m *end, int32_t third, int8_t *y0, int8_t *y1, int8_t *y2)
+{
+    const int32_t start = record[0], limit = record[1];
+    int32_t d0 = (int32_t)(sums[0] + (uint32_t)start);
+    int32_t d1 = (int32_t)(sums[1] + (uint32_t)start);
+    int32_t d2 = third != 0 ? (int32_t)(sums[2] + (uint32_t)start) : 0;
+    int32_t factor, low0, low1, low2;
+
+    if (limit == 0) {
+        if (third != 0) {
+            *y2 = (int8_t)nn_float_v6m(d2, record[2], end);
+        }
+        *y1 = (int8_t)nn_float_v6m(d1, record[2], end);
+        *y0 = (int8_t)nn_float_v6m(d0, record[2], end);
+        return;
+    }
+    d0 = nn_limit_v6m(d0, limit);
+    d1 = nn_limit_v6m(d1, limit);
+    d2 = third != 0 ? nn_limit_v6m(d2, limit) : 0;
+    factor = record[2];
+    low0 = (d0 * factor) >> low_shift;
+    low1 = (d1 * factor) >> low_shift;
+    low2 = third != 0 ? (d2 * factor) >> low_shift : 0;
+    factor = record[3];
+    d0 = d0 * factor + low0;
+    d1 = d1 * factor + low1;
+    d2 = third != 0 ? d2 * factor + low2 : 0;
+    factor = record[4];
+    if (third != 0) {
+        *(uint8_t *)y2 = (uint8_t)((d2 + factor) >> 22);
+    }
+    *(uint8_t *)y1 = (uint8_t)((d1 + factor) >> 22);
+    *(uint8_t *)y0 = (uint8_t)((d0 + factor) >> 22);
+}
+
 /* Blocks in assembly keep four sums in r8 to r11, which only additions reach: they start at r2, r3, r2, r3 and
    end in r2 to r5. r0 and r1 run through inputs and weights. GCC does not save high registers on ARMv6-M
    where it optimises for size. */
@@ -146,34 +191,74 @@ NN_INLINE void nn_dot3x2_v6m(const uint32_t *packed, const uint8_t *w, int32_t t
 #endif
 }
 
-/* Three sums from two words, added. */
+/* Three sums from two words. */
 NN_INLINE void nn_unpack3_v6m(uint32_t first, uint32_t second, uint32_t *sums)
 {
     const uint32_t b_low = first >> 21;
     const uint32_t rest = second - (b_low << 10);
-    sums[0] += first & 0x1FFFFFu;
-    sums[1] += b_low + (rest >> 21 << 11);
-    sums[2] += rest & 0x1FFFFFu;
+    sums[0] = first & 0x1FFFFFu;
+    sums[1] = b_low + (rest >> 21 << 11);
+    sums[2] = rest & 0x1FFFFFu;
 }
+
+#define NN_PACK_V6M          \
+    "ldrsb r4, [r0, r1]\n"   \
+    "ldrb r5, [r0]\n"        \
+    "sxtb r5, r5\n"          \
+    "lsls r3, r4, #21\n"     \
+    "adds r3, r3, r5\n"      \
+    "ldrsb r5, [r0, r2]\n"   \
+    "lsls r4, r4, #10\n"     \
+    "adds r4, r4, r5\n"      \
+    "stmia r6!, {r3, r4}\n"  \
+    "add r12, r12, r3\n"     \
+    "add lr, lr, r4\n"       \
+    "adds r0, r0, #1\n"
 
 /* `count` inputs of three columns, packed; their sums are added to sums[0], sums[1]. Returns the end. */
 NN_ONE_BODY uint32_t *nn_pack3_v6m(const int8_t *a, const int8_t *b, const int8_t *c, int32_t count,
                                    uint32_t *to, uint32_t *sums)
 {
-    uint32_t sum_first = sums[0], sum_second = sums[1];
+#if NN_V6M_BLOCKS
+    const uint32_t odd = (uint32_t)count & 1u;
+    register uintptr_t at __asm__("r0") = (uintptr_t)a;
+    register uintptr_t to_b __asm__("r1") = (uintptr_t)b - (uintptr_t)a;
+    register uintptr_t to_c __asm__("r2") = (uintptr_t)c - (uintptr_t)a;
+    register uintptr_t end __asm__("r3") = (uintptr_t)a + (uint32_t)count;
+    register uint32_t skip __asm__("r4") = odd;
+    register uint32_t *place __asm__("r6") = to;
+    register uint32_t first __asm__("r12") = sums[0];
+    register uint32_t second __asm__("lr") = sums[1];
+    __asm__ volatile(".syntax unified\n"
+                     "mov r5, r8\n"
+                     "push {r5}\n"
+                     "mov r8, r3\n"
+                     "cmp r4, #0\n"
+                     "bne 2f\n"
+                     "1:\n" NN_PACK_V6M
+                     "2:\n" NN_PACK_V6M
+                     "cmp r0, r8\n"
+                     "bne 1b\n"
+                     "pop {r5}\n"
+                     "mov r8, r5\n"
+                     : "+r"(at), "+r"(to_b), "+r"(to_c), "+r"(end), "+r"(skip), "+r"(place),
+                       "+r"(first), "+r"(second)
+                     :
+                     : "r5", "cc", "memory");
+    sums[0] = first;
+    sums[1] = second;
+    return place;
+#else
     for (int32_t i = 0; i < count; i++) {
         const uint32_t middle = (uint32_t)b[i];
-        const uint32_t first = (uint32_t)a[i] + (middle << 21);
-        const uint32_t second = (uint32_t)c[i] + (middle << 10);
-        sum_first += first;
-        sum_second += second;
-        to[0] = first;
-        to[1] = second;
+        to[0] = (uint32_t)a[i] + (middle << 21);
+        to[1] = (uint32_t)c[i] + (middle << 10);
+        sums[0] += to[0];
+        sums[1] += to[1];
         to += 2;
     }
-    sums[0] = sum_first;
-    sums[1] = sum_second;
     return to;
+#endif
 }
 
 #endif
