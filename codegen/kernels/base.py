@@ -12,7 +12,8 @@ from codegen.target import Target
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """A const array of the layer: becomes `static const CTYPE LAYER_SUFFIX[]` in weights.c.
+    """A const array of the layer: becomes `const CTYPE NAME_lNN_SUFFIX[]` in NAME_weights.c, once
+    for all layers whose arrays are equal.
 
     `ctype` is int8_t, uint8_t, int16_t, int32_t, uint32_t or float; `data` is flattened in C order.
     In the body it is spelled `@suffix@`.

@@ -162,6 +162,28 @@ def test_every_output_gets_bytes_of_its_own(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, wanted[name])
 
 
+@pytest.mark.needs("arm-none-eabi-gcc")
+def test_sections_by_macro(compiled: Compiled, tmp_path: Path) -> None:
+    """Arena and constants go where two macros say."""
+    write(compiled.sources, tmp_path)
+    for file, macro in (("tiny", "ARENA"), ("tiny_weights", "WEIGHTS")):
+        attribute = f'-Dtiny_{macro}_SECTION=__attribute__((section(".{macro.lower()}")))'
+        subprocess.run([*ARM, *WARNINGS, attribute, "-c", f"{file}.c"], cwd=tmp_path, check=True)
+        found = subprocess.run(
+            ["arm-none-eabi-size", "-A", f"{file}.o"],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        wanted = (
+            compiled.plan.arena_bytes
+            if macro == "ARENA"
+            else sum(table.size_bytes for table in compiled.program.tables)
+        )
+        sizes = {
+            line.split()[0]: int(line.split()[1]) for line in found.splitlines() if "." in line[:1]
+        }
+        assert sizes[f".{macro.lower()}"] >= wanted
+
+
 def test_an_output_that_is_a_constant(tmp_path: Path) -> None:
     b = Builder((1, 2, 2, 4))
     value = np.arange(16, dtype=np.int8).reshape(1, 2, 2, 4)
