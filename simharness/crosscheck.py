@@ -88,7 +88,7 @@ def crosscheck(
         path, given = pipeline.model_file(model)
         progress("generating C")
         compiled = pipeline.generate(path, machine.core, pipeline.Wishes())
-        inputs = [_sample(compiled, seed + n) for n in range(samples)]
+        inputs = [sample(compiled, seed + n) for n in range(samples)]
         opinions = []
         for emulator in present:
             progress(f"emulating on {emulator.name}")
@@ -165,7 +165,7 @@ def _engines(names: Sequence[str]) -> tuple[list[Engine], list[str]]:
     return present, absent
 
 
-def _sample(compiled: Compiled, seed: int) -> tuple[bytes, ...]:
+def sample(compiled: Compiled, seed: int) -> tuple[bytes, ...]:
     """Random values for every input of the program, of its own types."""
     rng = np.random.default_rng(seed)
     ports = []

@@ -31,6 +31,8 @@ def image_for(
 ) -> Image:
     """The image that `engine` runs: `built`, or one for the only memories that the engine knows."""
     platform = getattr(engine, "platform", None)
+    if getattr(engine, "measuring", False):
+        return pipeline.link(compiled, machine, toolchain, measuring=True).image
     if platform is None:
         return built.image
     memories = platform(machine.core)

@@ -130,6 +130,7 @@ def link(
     *,
     memories: tuple[Memory, ...] = (),
     semihosting: bool = False,
+    measuring: bool = False,
 ) -> Built:
     """The program for the machine, firmware included; `memories` replace those of the chip."""
     program = compiled.program
@@ -147,6 +148,7 @@ def link(
         optimize=compiled.target.optimize,
         layers=tuple(layer.symbol for layer in program.layers),
         semihosting=semihosting,
+        measuring=measuring,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import simharness
 from codegen import Compiled
 from cycle_models.energy import Energy
-from cycle_models.timing import Timing
+from cycle_models.timing import Interval, Timing
 from simharness import engines, execution, pipeline
 from simharness.engines.base import Trace
 from simharness.errors import translated
@@ -92,6 +92,13 @@ def clean(found: Sanitizer | None) -> bool:
     return found is None or found.ok
 
 
+def _measured(trace: Trace | None) -> Interval | None:
+    """The cycles that an engine measured by itself, where it did."""
+    if trace is None or trace.cycles is None:
+        return None
+    return Interval(trace.cycles, trace.cycles, trace.cycles)
+
+
 def _report(
     title: str,
     files: tuple[InputFile, ...],
@@ -105,7 +112,7 @@ def _report(
     trace, timed, tools = found.trace, found.timing, built.image.toolchain
     layers = assemble.layers(compiled, built.image, timed, found.energy)
     fit = assemble.fit(built.fit, enlarged=built.image.enlarged and trace is not None)
-    cycles = timed.total.cycles if timed else None
+    cycles = timed.total.cycles if timed else _measured(trace)
     results = Results(
         ok=found.check is not None and found.check.ok and clean(found.sanitizer),
         fit=fit,

@@ -41,6 +41,10 @@ def add(commands: Commands) -> None:
         "--engine", default="unicorn", metavar="NAME", help="the emulator (default: unicorn)"
     )
     group.add_argument(
+        "--target", metavar="HOST:PORT",
+        help="of the GDB server in front of a board: runs there (--engine gdb)",
+    )  # fmt: skip
+    group.add_argument(
         "--inputs",
         metavar="FILE.npz",
         help="samples under the model's input names (default: random)",
@@ -123,7 +127,7 @@ def _run(arguments: argparse.Namespace, toolchain: str, progress: Progress) -> R
         requant=arguments.requant,
         planner=arguments.planner,
         reference_kernels=arguments.reference_kernels,
-        engine=arguments.engine,
+        engine=engine_of(arguments.engine, arguments.target),
         inputs=arguments.inputs,
         samples=arguments.samples,
         seed=arguments.seed,
@@ -172,3 +176,10 @@ def _terminal_width() -> int:
     import shutil
 
     return max(80, shutil.get_terminal_size().columns)
+
+
+def engine_of(name: str, target: str | None) -> str:
+    """The engine's name with its argument; a target alone means the gdb engine."""
+    if target is None:
+        return name
+    return f"{'gdb' if name == 'unicorn' else name}:{target}"

@@ -17,6 +17,7 @@ _OWN: Mapping[str, str] = {
     "unicorn": "simharness.engines.unicorn:UnicornEngine",
     "qemu": "simharness.engines.qemu:Qemu",
     "renode": "simharness.engines.renode:Renode",
+    "gdb": "simharness.engines.gdb:Gdb",
 }
 
 
@@ -26,11 +27,15 @@ def names() -> tuple[str, ...]:
 
 
 def engine(name: str = DEFAULT) -> Engine:
-    """The engine called `name`. Raises UsageError naming the known ones."""
+    """The engine called `name`, or `name:ARGUMENT` for one that takes an argument.
+
+    Raises UsageError naming the known ones.
+    """
     known = _known()
+    name, colon, argument = name.partition(":")
     if name not in known:
         raise UsageError(f"unknown engine {name!r}; known are {', '.join(known)}")
-    loaded: Engine = known[name].load()()
+    loaded: Engine = known[name].load()(*([argument] if colon else []))
     return loaded
 
 

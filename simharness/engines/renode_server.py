@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """One headless Renode, driven by XML-RPC (its "robot server"); started on demand, used again.
 
-Renode listens on all interfaces and offers no way to change that; the port is a free one, open from
-the first use of the engine until our process ends (or `close`). A `Server` asks one thing at a time.
+Renode listens on all interfaces and offers no way to change that; the port is a free one, open
+from the first use of the engine until our process ends (or `close`). A `Server` does one thing at
+a time.
 """
 
 from __future__ import annotations

@@ -64,10 +64,13 @@ class Placement:
         return frozenset((self.code, self.weights, self.data, self.arena, self.stack))
 
 
-def sources(program: Program | None, *, semihosting: bool = False) -> Mapping[str, str]:
+def sources(
+    program: Program | None, *, semihosting: bool = False, measuring: bool = False
+) -> Mapping[str, str]:
     """The firmware's C by file name; without a program, a main that only gets ready.
 
-    With `semihosting` main then serves runs by itself, from file to file, for engines that want it.
+    With `semihosting` main then serves runs by itself, from file to file, for engines that want it;
+    with `measuring` the program can count its own cycles.
     """
     ports = {
         "inputs": program.inputs if program else (),
@@ -86,6 +89,7 @@ def sources(program: Program | None, *, semihosting: bool = False) -> Mapping[st
         "sim_memory.c": _read("memory.c"),
         "string.h": _read("string.h"),
         **(server if semihosting else {}),
+        **({"sim_measure.c": _read("measure.c")} if measuring else {}),
     }
 
 

@@ -8,6 +8,7 @@ extern uint32_t sim_bss_start[], sim_bss_end[], sim_arena_start[], sim_arena_end
 
 void sim_reset(void);
 void sim_fault(void);
+void sim_tick(void) __attribute__((weak, alias("sim_fault")));
 int main(void);
 
 typedef void (*sim_vector)(void);
@@ -15,7 +16,7 @@ typedef void (*sim_vector)(void);
 __attribute__((section(".vectors"), used)) const sim_vector sim_vectors[16] = {
     (sim_vector)(uintptr_t)sim_stack_top,
     sim_reset, sim_fault, sim_fault, sim_fault, sim_fault, sim_fault, sim_fault,
-    sim_fault, sim_fault, sim_fault, sim_fault, sim_fault, sim_fault, sim_fault, sim_fault,
+    sim_fault, sim_fault, sim_fault, sim_fault, sim_fault, sim_fault, sim_fault, sim_tick,
 };
 
 // Every exception ends here; an engine that sees this address reports a fault.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Random machine code for every core, many programs in one image, built from a seed.
 
-Each program gets registers, flags, FPU registers and 64 bytes of memory from the image's input, runs
-some fifty instructions (IT blocks, branches, loops, loads and stores, DSP and FPU where the core has
-them), and leaves registers, flags, FPSCR and memory in the image's output.
+Each program gets registers, flags, FPU registers and 64 bytes of memory from the image's input,
+runs some fifty instructions (IT blocks, branches, loops, loads and stores, DSP and FPU where the
+core has them), and leaves registers, flags, FPSCR and memory in the image's output.
 """
 
 from __future__ import annotations
@@ -231,17 +231,21 @@ def _large(core: str, number: int, rng: random.Random) -> str:
             "smmls",
             "usada8",
         )
-        plain = ("smuad", "smusd", "smulbb", "smultb", "smulwt", "smmul", "smmulr", "qadd", "qsub", "qdadd",
-                 "sadd8", "uadd8", "ssub16", "usub8", "shadd16", "uhsub8", "qadd8", "uqsub16", "sasx", "sel",
-                 "usad8", "sxtab16", "uxtab", "sxtah")  # fmt: skip
+        plain = (
+            *("smuad", "smusd", "smulbb", "smultb", "smulwt", "smmul", "smmulr", "qadd", "qsub"),
+            *("qdadd", "sadd8", "uadd8", "ssub16", "usub8", "shadd16", "uhsub8", "qadd8"),
+            *("uqsub16", "sasx", "sel", "usad8", "sxtab16", "uxtab", "sxtah"),
+        )
+        long = ("smlald", "smlaldx", "smlsld", "smlalbb", "umaal")
         return rng.choice((
             f"{rng.choice(three)} {a}, {reg()}, {reg()}, {reg()}",
             f"{rng.choice(plain)} {a}, {reg()}, {reg()}",
-            f"{rng.choice(('smlald', 'smlaldx', 'smlsld', 'smlalbb', 'umaal'))} {a}, {b}, {reg()}, {reg()}",
+            f"{rng.choice(long)} {a}, {b}, {reg()}, {reg()}",
             f"pkhbt {a}, {reg()}, {reg()}, lsl #{rng.randrange(1, 32)}",
             f"pkhtb {a}, {reg()}, {reg()}, asr #{rng.randrange(1, 32)}",
             f"sxtb16 {a}, {reg()}, ror #8", f"uxtb16 {a}, {reg()}",
-            f"ssat16 {a}, #{rng.randrange(1, 17)}, {reg()}", f"usat16 {a}, #{rng.randrange(16)}, {reg()}",
+            f"ssat16 {a}, #{rng.randrange(1, 17)}, {reg()}",
+            f"usat16 {a}, #{rng.randrange(16)}, {reg()}",
         ))  # fmt: skip
 
     def floating() -> str:

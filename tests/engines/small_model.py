@@ -40,12 +40,13 @@ def image(
     *,
     status: int = 0,
     semihosting: bool = False,
+    measuring: bool = False,
 ) -> Image:
     """The model, built for a core and its memories."""
     text = _TEXT.replace("PLANTED", planted).replace("STATUS", str(status))
     return build(
         {"net.h": _HEADER, "net.c": text}, core, memories, program=PROGRAM, layers=LAYERS,
-        semihosting=semihosting,
+        semihosting=semihosting, measuring=measuring,
     ).image  # fmt: skip
 
 

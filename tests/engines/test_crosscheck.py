@@ -50,7 +50,7 @@ def test_published_networks(network: str, core: str, shared_models: Path) -> Non
 def test_the_command_and_its_verdict(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0 when all agree; 1 and the layer when an engine counts one instruction more than it should."""
+    """0 when all agree; 1 when an engine counts one instruction more than it should."""
     command = ["crosscheck", "zoo:lenet5-int8", "--engine", "unicorn", "--engine", "qemu"]
     assert cli.main(command) == 0
     assert "all agree" in capsys.readouterr().out
