@@ -38,7 +38,9 @@ _FACTORY = (  # factory data and identity of the STM32 families
 _RETURN = 0xFFFF_FFF9
 _IT_BITS = 0x0600_FC00
 _PAGE = 4096
-_QUICK, _LONG = 5_000, 2_000_000
+_SHORT, _QUICK, _LONG = 500, 5_000, 2_000_000
+_LATENCY_S = 0.002
+"""How long whoever is at the other end of the console takes to answer."""
 _CALLER_SAVED = (
     arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2,
     arm_const.UC_ARM_REG_R3, arm_const.UC_ARM_REG_R12, arm_const.UC_ARM_REG_LR,
@@ -81,6 +83,7 @@ class Board:
         self.devices = Devices(peripherals(chip), firmware.vectors, self.feed.now)
         self.devices.on_timer = self._on_timer
         self.devices.on_sent = self._on_sent
+        self.devices.on_systick = lambda: self.counter.resume(_SHORT)
         for origin, size in _REGISTERS:
             self.uc.mmio_map(origin, size, self._read, origin, self._store, origin)
         self._pc = self._peek(firmware.vectors + 4)
@@ -88,6 +91,7 @@ class Board:
         self._interrupted = False
         self._timeout_s = 10.0
         self._measure = b""
+        self._wanted = b""
         self._last: Moment | None = None
         self.window: list[Moment] = []
         self._marks: list[int] = []
@@ -147,6 +151,8 @@ class Board:
             self._slice()
 
     def _on_sent(self) -> None:
+        if self._wanted and self.devices.sent.endswith(self._wanted):
+            self.counter.resume(1)  # stop at the next block: the script goes on from here
         if self._measure and self.devices.sent.endswith(self._measure) and len(self.window) < 2:
             if self._last is None:
                 raise FaultError(
@@ -170,6 +176,7 @@ class Board:
                 case "timeout":
                     self._timeout_s = step.seconds
                 case "send":
+                    self._pause()
                     self.devices.sent.clear()
                     self.devices.waiting += step.text
                 case "expect":
@@ -184,12 +191,21 @@ class Board:
         data = (_SOME_BYTES * (step.count // 256 + 1))[: step.count]
         for at in range(0, step.count, step.per_line):
             part = data[at : at + step.per_line]
+            self._pause()
             self.devices.sent.clear()
             self.devices.waiting += step.text + part.hex().encode() + b"%"
             self._until(answer, step.line)
 
+    def _pause(self) -> None:
+        """Let the firmware get ready for the next command, as a person at the console would."""
+        self._wanted = b""
+        until = self.seconds + _LATENCY_S
+        while self.seconds < until:
+            self._slice(_QUICK)
+
     def _until(self, text: bytes, line: int) -> None:
         limit = self.seconds + self._timeout_s
+        self._wanted = text
         while text not in self.devices.sent:
             if self.seconds > limit:
                 said = bytes(self.devices.sent[-200:]).decode("ascii", "replace")
@@ -200,12 +216,12 @@ class Board:
                 )
             self._slice()
 
-    def _slice(self) -> None:
+    def _slice(self, longest: int = _LONG) -> None:
         """Run for a while, then let interrupts in: at a block's start, where no IT is open."""
         wanted = self.devices.pending() if not self._interrupted else None
         if wanted is not None and not self.uc.reg_read(arm_const.UC_ARM_REG_CPSR) & _IT_BITS:
             self._interrupt(wanted)
-        self.counter.resume(self._budget())
+        self.counter.resume(min(longest, self._budget()))
         try:
             self.uc.emu_start(self._pc | 1, self._marks[0] if self._marks else 0xFFFF_FFFE)
         except UcError as error:
@@ -226,7 +242,7 @@ class Board:
     def _budget(self) -> int:
         """Instructions until something may want to interrupt."""
         tick = self.devices.cycles_to_tick()
-        longest = _LONG if tick is None else int(min(_LONG, max(_QUICK, tick)))
+        longest = _LONG if tick is None else int(min(_LONG, max(_SHORT, tick / 2)))
         return _QUICK if self.devices.waiting else longest
 
     def _interrupt(self, number: int) -> None:

@@ -24,7 +24,8 @@ _COUNTFLAG = 1 << 16
 
 @dataclass(slots=True, eq=False)
 class Devices:
-    """The registers of a board. `now` gives modelled core cycles; `on_timer` hears of timer reads.
+    """The registers of a board. `now` gives modelled core cycles; `on_timer` hears of timer reads,
+    `on_sent` of bytes sent, `on_systick` of changes to SysTick.
 
     `sent` is what the firmware wrote to any UART; `waiting` are bytes on their way to it.
     """
@@ -34,6 +35,7 @@ class Devices:
     now: Callable[[], float]
     on_timer: Callable[[], None] = lambda: None
     on_sent: Callable[[], None] = lambda: None
+    on_systick: Callable[[], None] = lambda: None
     sent: bytearray = field(default_factory=bytearray)
     waiting: bytearray = field(default_factory=bytearray)
     unknown: dict[int, int] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Devices:
         self._values[word] = (self._values.get(word, 0) & ~mask) | ((value << shift) & mask)
         if word in (_SYST_CSR, _SYST_CVR):
             self._next_tick = self.now() + self._values.get(_SYST_RVR, 0) + 1
+            self.on_systick()
 
     def _word(self, word: int) -> int:
         uart = self._uart(word)
