@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 INT8 = (
     "mlperf_ic_resnet8_int8", "mlperf_ic_resnet8_int8_nchw", "mlperf_kws_dscnn_int8",
     "mlperf_kws_dscnn_int8_nchw", "mlperf_vww_mbv1_int8", "mlperf_vww_mbv1_int8_nchw",
@@ -15,7 +17,8 @@ FURTHER = (
 )  # fmt: skip
 SMALL_CORES = ("m0plus", "m3", "m33")
 ON_SMALL_CORES = ("ic", "kws", "ad")
-SAMPLES = 20
+SAMPLES = int(os.environ.get("SIMHARNESS_SAMPLES", "3"))
+"""Random inputs for each network and core; more on request."""
 
 
 def cases() -> list[tuple[str, str]]:
