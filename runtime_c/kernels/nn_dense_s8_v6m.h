@@ -8,12 +8,20 @@
 
 #include "nn_v6m.h"
 
-#define NN_DENSE_TAP_V6M(k, w0, w1, w2, w3)                                  \
-    "ldrb r2, [r0, #" k "]\n"                                                \
-    "ldrb r3, [r1, #" w0 "]\nmuls r3, r2, r3\nadd r8, r8, r3\n"              \
-    "ldrb r3, [r1, #" w1 "]\nmuls r3, r2, r3\nadd r9, r9, r3\n"              \
-    "ldrb r3, [r1, #" w2 "]\nmuls r3, r2, r3\nadd r10, r10, r3\n"            \
-    "ldrb r3, [r1, #" w3 "]\nmuls r2, r3, r2\nadd r11, r11, r2\n"
+/* A word has the weights of four filters. Its upper bytes are not masked away: with S0 to S3 the sums of the
+   word shifted down by 0, 8, 16, 24 bits, filter i has Si - 256 S(i + 1), modulo 2^32. */
+#define NN_DENSE_TAP_V6M(k, w)              \
+    "ldrb r2, [r0, #" k "]\n"               \
+    "lsrs r3, " w ", #8\n"                  \
+    "muls r3, r2, r3\nadd r9, r9, r3\n"     \
+    "lsrs r3, " w ", #16\n"                 \
+    "muls r3, r2, r3\nadd r10, r10, r3\n"   \
+    "lsrs r3, " w ", #24\n"                 \
+    "muls r3, r2, r3\nadd r11, r11, r3\n"   \
+    "muls " w ", r2, " w "\nadd r8, r8, " w "\n"
+
+#define NN_DENSE_TAPS_V6M(k0, k1) \
+    "ldmia r1!, {r4, r5}\n" NN_DENSE_TAP_V6M(k0, "r4") NN_DENSE_TAP_V6M(k1, "r5")
 
 /* `depth`, a multiple of 8, products into four sums. */
 NN_INLINE void nn_dot1x4_v6m(const uint8_t *x, const uint8_t *w, int32_t depth, uint32_t start,
@@ -21,19 +29,18 @@ NN_INLINE void nn_dot1x4_v6m(const uint8_t *x, const uint8_t *w, int32_t depth, 
 {
 #if NN_V6M_BLOCKS
     NN_SUMS_V6M("1:\n"
-                NN_DENSE_TAP_V6M("0", "0", "1", "2", "3")
-                NN_DENSE_TAP_V6M("1", "4", "5", "6", "7")
-                NN_DENSE_TAP_V6M("2", "8", "9", "10", "11")
-                NN_DENSE_TAP_V6M("3", "12", "13", "14", "15")
-                NN_DENSE_TAP_V6M("4", "16", "17", "18", "19")
-                NN_DENSE_TAP_V6M("5", "20", "21", "22", "23")
-                NN_DENSE_TAP_V6M("6", "24", "25", "26", "27")
-                NN_DENSE_TAP_V6M("7", "28", "29", "30", "31")
+                NN_DENSE_TAPS_V6M("0", "1")
+                NN_DENSE_TAPS_V6M("2", "3")
+                NN_DENSE_TAPS_V6M("4", "5")
+                NN_DENSE_TAPS_V6M("6", "7")
                 "adds r0, r0, #8\n"
-                "adds r1, r1, #32\n"
                 "cmp r0, r12\n"
                 "bne 1b\n",
-                x, w, start, start, 0u, (uint32_t)(uintptr_t)(x + depth), sums);
+                x, w, 0u, 0u, 0u, (uint32_t)(uintptr_t)(x + depth), sums);
+    sums[0] += start - (sums[1] << 8);
+    sums[1] += start - (sums[2] << 8);
+    sums[2] += start - (sums[3] << 8);
+    sums[3] += start;
 #else
     for (int32_t i = 0; i < 4; i++) {
         sums[i] = start;
