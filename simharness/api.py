@@ -90,8 +90,11 @@ def build(
     patches: str | None = None,
     ram_limit_bytes: int | None = None,
     name: str | None = None,
+    renode: str | Path | None = None,
 ) -> tuple[Path, ...]:
     """Write the C of `model` into `directory`, which is made if absent; the files' paths, sorted.
+
+    With `renode` a second directory gets what Renode needs to run it (simharness.renode_project).
 
     Whoever looks sees each file whole or not at all, and a new directory with all of its files or
     not at all; nothing is written when generation fails. Raises UsageError.
@@ -106,7 +109,15 @@ def build(
         machine = pipeline.machine_for(core, board, None)
         path, _ = pipeline.model_file(model)
         compiled = pipeline.generate(path, machine.core, wanted, name)
-    return write_directory(Path(directory), compiled.sources)
+        found = None
+        if renode is not None:
+            from simharness.renode_project import project
+
+            found = project(compiled, machine)
+    paths = write_directory(Path(directory), compiled.sources)
+    if renode is None or found is None:
+        return paths
+    return (*paths, *write_directory(Path(renode), found.files))
 
 
 def profile(

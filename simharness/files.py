@@ -21,8 +21,8 @@ def write_file(path: Path, text: str) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def write_directory(directory: Path, files: Mapping[str, str]) -> tuple[Path, ...]:
-    """Write `files` (name to text) into `directory`; their paths, sorted.
+def write_directory(directory: Path, files: Mapping[str, str | bytes]) -> tuple[Path, ...]:
+    """Write `files` (name to text or bytes) into `directory`; their paths, sorted.
 
     A new directory appears with all of its files or not at all; in an existing one each file is
     replaced as a whole, and others are left alone. Raises UsageError.
@@ -38,7 +38,7 @@ def write_directory(directory: Path, files: Mapping[str, str]) -> tuple[Path, ..
     return tuple(sorted(directory / name for name in files))
 
 
-def _make(directory: Path, files: Mapping[str, str]) -> None:
+def _make(directory: Path, files: Mapping[str, str | bytes]) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
@@ -51,12 +51,12 @@ def _make(directory: Path, files: Mapping[str, str]) -> None:
         raise
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: str | bytes) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:

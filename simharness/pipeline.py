@@ -131,6 +131,7 @@ def link(
     memories: tuple[Memory, ...] = (),
     semihosting: bool = False,
     measuring: bool = False,
+    showing: bool = False,
 ) -> Built:
     """The program for the machine, firmware included; `memories` replace those of the chip."""
     program = compiled.program
@@ -149,6 +150,7 @@ def link(
         layers=tuple(layer.symbol for layer in program.layers),
         semihosting=semihosting,
         measuring=measuring,
+        showing=showing,
     )
 
 

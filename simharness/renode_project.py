@@ -4,9 +4,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from simharness.image import Memory
+from codegen import Compiled
+from simharness import pipeline
+from simharness.engines.calls import return_addresses
+from simharness.engines.unicorn import UnicornEngine
+from simharness.image import Image, Memory
+from simharness.options import BUDGET
+from simharness.pipeline import Machine
 
 CPU_TYPES = {
     "m0plus": "cortex-m0+",
@@ -55,3 +62,60 @@ def platform(core: str, memories: Sequence[Memory]) -> str:
 def _identifier(name: str) -> str:
     """A memory's name as Renode takes it: of its own, so that it is no name of a core or bus."""
     return "mem_" + re.sub(r"[^a-z0-9]", "_", name.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Files for a person to open in Renode, by name, and the instructions they will see."""
+
+    files: Mapping[str, bytes]
+    instructions: int
+
+
+def project(
+    compiled: Compiled, machine: Machine, *, toolchain: str = "auto", budget: int = BUDGET
+) -> Project:
+    """ELF, .repl and .resc of a network on a board: one run on all-zero inputs.
+
+    The ELF writes the outputs to the semihosting UART; the .resc logs the instructions of the run,
+    which are those that Unicorn counts. Raises BuildError, UsageError, FaultError.
+    """
+    image = pipeline.link(compiled, machine, toolchain, showing=True).image
+    zeros = tuple(
+        bytes(s.size_bytes)
+        for n, s in sorted(image.symbols.items())
+        if re.fullmatch(r"sim_in\d+", n)
+    )
+    count = UnicornEngine().run(image, [zeros], budget=budget).instructions or 0
+    name = compiled.program.name
+    text = _script(name, machine.chip.name, image, count)
+    repl = platform(machine.core, image.memories)
+    return Project(
+        {f"{name}.elf": image.elf, f"{name}.repl": repl.encode(), f"{name}.resc": text.encode()},
+        count,
+    )
+
+
+def _script(name: str, chip: str, image: Image, count: int) -> str:
+    begin = image.symbols["sim_invoke"].address
+    (end,) = return_addresses(image, frozenset((begin,)))
+    keep, tell = (
+        "import __builtin__; __builtin__.sim_begin = self.ExecutedInstructions",
+        "import __builtin__; self.InfoLog('{} took %d instructions' % "
+        "(self.ExecutedInstructions - __builtin__.sim_begin))".replace("{}", name),
+    )
+    return "\n".join((
+        f":name: {name} on {chip}",
+        f":description: One run on all-zero inputs; Unicorn counts {count} instructions.",
+        "",
+        f'mach create "{name}"',
+        f"machine LoadPlatformDescription $ORIGIN/{name}.repl",
+        "emulation SetGlobalAdvanceImmediately true",
+        f"sysbus LoadELF $ORIGIN/{name}.elf",
+        f"cpu VectorTableOffset {image.symbols['sim_vectors'].address:#x}",
+        f'cpu AddHook {begin:#x} "{keep}"',
+        f'cpu AddHook {end:#x} "{tell}"',
+        "showAnalyzer cpu.semihosting",
+        "start",
+        "",
+    ))  # fmt: skip

@@ -19,6 +19,10 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="an .onnx file, or zoo:NAME")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="made if absent")
+    parser.add_argument(
+        "--renode", metavar="DIR",
+        help="also write ELF, .repl and .resc there: 'renode DIR/NAME.resc' runs the network once",
+    )  # fmt: skip
     parser.add_argument("--name", help="prefix of every symbol and file (default: the file's name)")
     add_machine_options(parser)
     add_code_options(parser)
@@ -44,6 +48,7 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             patches=arguments.patches,
             ram_limit_bytes=arguments.ram_limit_bytes,
             name=arguments.name,
+            renode=arguments.renode,
         )
     print(*paths, sep="\n")
     return 0

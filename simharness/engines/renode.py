@@ -17,6 +17,7 @@ from pathlib import Path
 from simharness import elf
 from simharness.engines import renode_server
 from simharness.engines.base import EngineInfo, Missing, Trace
+from simharness.engines.calls import return_addresses
 from simharness.engines.renode_server import Server
 from simharness.errors import FaultError, ToolMissingError, UsageError
 from simharness.image import Image
@@ -124,7 +125,7 @@ class _Run:
         ):
             self._server.command(command)
         self._run(_BOOT_BUDGET)
-        for address in (*self._entries, *_return_addresses(self._image, frozenset(self._entries))):
+        for address in (*self._entries, *return_addresses(self._image, frozenset(self._entries))):
             self._server.command(
                 f"cpu AddHook {address:#x} \"self.InfoLog('simharness {address} %d %d' % "
                 '(self.ExecutedInstructions, self.GetRegister(14).RawValue))"'
@@ -247,30 +248,6 @@ class _Run:
             f'monitor.Machine.SystemBus.ReadBytes({address:#x}, {size}))"'
         )
         return Path(path).read_bytes()
-
-
-def _return_addresses(image: Image, entries: frozenset[int]) -> list[int]:
-    """Where calls (BL) of the layers return to."""
-    found = set()
-    for segment in elf.thumb_code(image.elf):
-        at, data = 0, segment.data
-        while at + 4 <= len(data):
-            first = int.from_bytes(data[at : at + 2], "little")
-            second = int.from_bytes(data[at + 2 : at + 4], "little")
-            here = segment.address + at + 4
-            is_bl = first >> 11 == 0x1E and second >> 14 == 3 and second >> 12 & 1
-            if is_bl and (here + _branch_offset(first, second)) & 0xFFFF_FFFF in entries:
-                found.add(here)
-            at += 4 if first >> 11 >= 0x1D else 2
-    return sorted(found)
-
-
-def _branch_offset(first: int, second: int) -> int:
-    """The offset of a BL, encoding T1 (ARMv6-M ARM, A6.7.13)."""
-    s, j1, j2 = first >> 10 & 1, second >> 13 & 1, second >> 11 & 1
-    i1, i2 = 1 ^ j1 ^ s, 1 ^ j2 ^ s
-    value = (i1 << 23 | i2 << 22 | (first & 0x3FF) << 12 | (second & 0x7FF) << 1) - (s << 24)
-    return value
 
 
 def _ports(image: Image, prefix: str) -> list[tuple[int, int]]:

@@ -65,12 +65,17 @@ class Placement:
 
 
 def sources(
-    program: Program | None, *, semihosting: bool = False, measuring: bool = False
+    program: Program | None,
+    *,
+    semihosting: bool = False,
+    measuring: bool = False,
+    showing: bool = False,
 ) -> Mapping[str, str]:
     """The firmware's C by file name; without a program, a main that only gets ready.
 
     With `semihosting` main then serves runs by itself, from file to file, for engines that want it;
-    with `measuring` the program can count its own cycles.
+    with `showing` it runs once and writes its outputs as text; with `measuring` the program can
+    count its own cycles.
     """
     ports = {
         "inputs": program.inputs if program else (),
@@ -79,16 +84,17 @@ def sources(
     main = _TEMPLATES.get_template("main.c.j2").render(
         name=program.name if program else "",
         header=program.header if program else "",
-        semihosting=semihosting,
+        serving=semihosting or showing,
         **ports,
     )
-    server = {"sim_semihost.c": _TEMPLATES.get_template("semihost.c.j2").render(ports)}
+    server = "show.c.j2" if showing else "semihost.c.j2"
+    served = _TEMPLATES.get_template(server).render(name=program.name if program else "", **ports)
     return {
         "sim_main.c": main,
         "sim_startup.c": _read("startup.c"),
         "sim_memory.c": _read("memory.c"),
         "string.h": _read("string.h"),
-        **(server if semihosting else {}),
+        **({"sim_semihost.c": served} if semihosting or showing else {}),
         **({"sim_measure.c": _read("measure.c")} if measuring else {}),
     }
 

@@ -65,12 +65,14 @@ def build(
     keep_all: bool = False,
     semihosting: bool = False,
     measuring: bool = False,
+    showing: bool = False,
 ) -> Built:
     """Compile and link `sources` (file name to text; headers included) with the firmware.
 
     `layers` are layer functions in execution order; `defines` are macros, `NAME` or `NAME=VALUE`;
     `keep_all` keeps functions that nothing calls; with `semihosting` the program serves runs by
-    itself, from file to file; with `measuring` it can count its own cycles. The result comes
+    itself, from file to file; with `showing` it runs once and writes its
+    outputs as text; with `measuring` it can count its own cycles. The result comes
     from the cache where possible.
     Raises BuildError with the compiler's words, UsageError, ToolMissingError.
     """
@@ -82,7 +84,9 @@ def build(
         raise UsageError(f"a source's name must be a plain relative path: {bad[0]!r}")
     flags = (*compilers.compile_flags(compiler, core, optimize), *(f"-D{d}" for d in defines))
     link = (*compilers.link_flags(compiler, keep_all=keep_all), *compilers.libraries(compiler))
-    own = firmware.sources(program, semihosting=semihosting, measuring=measuring)
+    own = firmware.sources(
+        program, semihosting=semihosting, measuring=measuring, showing=showing
+    )
     name = cache.key(
         "image 2", compiler.version, *flags, "--", *compilers.FIRMWARE_FLAGS[compiler.name], *link,
         repr((memories, wish, fallback, stack_bytes)), firmware.template(), "--",

@@ -6,6 +6,7 @@ The first part needs a Renode and skips without; the second drives a program tha
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -210,3 +211,40 @@ def kept(raw: bytes) -> np.ndarray[Any, np.dtype[np.uint32]]:
     states[:, random_programs.APSR] &= ~np.uint32(0x000F_0000)
     states[:, random_programs.FPSCR] &= ~np.uint32(0x0000_0018)
     return states
+
+
+@needs_gcc
+def test_the_project_has_true_memories(tmp_path: Path) -> None:
+    """`build --renode`: three files, the chip's own memories, and the count that was emulated."""
+    where = ["-o", str(tmp_path / "c"), "--renode", str(tmp_path / "r"), "--core", "m4"]
+    assert cli.main(["build", "zoo:lenet5-int8", *where]) == 0
+
+    assert sorted(p.suffix for p in (tmp_path / "r").iterdir()) == [".elf", ".repl", ".resc"]
+    repl = next((tmp_path / "r").glob("*.repl")).read_text()
+    assert "@ sysbus 0x08000000\n    size: 0x80000\n" in repl
+    assert "@ sysbus 0x20000000\n    size: 0x20000\n" in repl
+
+
+@needs_renode
+@pytest.mark.parametrize("core", ["m0plus", "m4"])
+def test_the_project_runs(core: str, tmp_path: Path) -> None:
+    """A person who opens the .resc sees the count that Unicorn has, and the outputs as text."""
+    where = ["-o", str(tmp_path / "c"), "--renode", str(tmp_path / "r"), "--core", core]
+    assert cli.main(["build", "zoo:lenet5-int8", *where]) == 0
+    script = next((tmp_path / "r").glob("*.resc"))
+    promised = re.search(r"Unicorn counts (\d+) instructions", script.read_text())
+    assert promised
+
+    server = renode_server.Server(renode_server.program() or "")
+    try:
+        server.command(f"i @{script}")
+        for _ in range(200):
+            if "output 0:" in server.log_text():
+                break
+            time.sleep(0.05)
+        log = server.log_text()
+    finally:
+        server.close()
+
+    assert f"took {promised[1]} instructions" in log
+    assert "lenet5_int8: done" in log
