@@ -81,7 +81,7 @@ def _conv(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return Call((f"{kernel}.h",), constants, body)
 
-    scratch_bytes = 8 * parts * taps + 8 * parts + window.kernel[1] * x_shape[3]
+    scratch_bytes = 8 * parts * taps + 16 * parts + window.kernel[1] * x_shape[3]
     return Plan(write, scratch_bytes, pixel_by_pixel(node, graph))
 
 

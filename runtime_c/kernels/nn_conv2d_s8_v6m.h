@@ -21,7 +21,7 @@ typedef struct {
     int32_t h, w;
 } nn_corner_v6m;
 
-/* Where the sums of each part start: [first, second]. */
+/* Where the sums of each part start, in fours. */
 NN_ONE_BODY void nn_starts_v6m(const nn_columns_v6m *q, const uint32_t *packed,
                                const uint32_t *total, uint32_t *starts)
 {
@@ -37,8 +37,13 @@ NN_ONE_BODY void nn_starts_v6m(const nn_columns_v6m *q, const uint32_t *packed,
                 packed += 4;
             }
         }
-        *starts++ = 0x100000u - (first << 7); /* 2^20 (1 + 2^21) mod 2^32 */
-        *starts++ = 0x40100000u - (second << 7); /* 2^20 (1 + 2^10) */
+        first = 0x100000u - (first << 7);    /* 2^20 (1 + 2^21) mod 2^32 */
+        second = 0x40100000u - (second << 7); /* 2^20 (1 + 2^10) */
+        starts[0] = first + (first << 8);
+        starts[1] = second + (second << 8);
+        starts[2] = first;
+        starts[3] = second;
+        starts += 4;
     }
 }
 
@@ -54,14 +59,13 @@ NN_ONE_BODY void nn_filters_v6m(const nn_columns_v6m *q, int32_t out_c, const ui
 
     for (int32_t c = 0; c < out_c; c += 2) {
         uint32_t words[4], sums[6];
-        nn_dot3x2_v6m(packed, w, taps, starts[0], starts[1], words);
+        nn_dot3x2_v6m(packed, w, taps, starts, words);
         w += 2 * taps;
         nn_unpack3_v6m(words[0], words[1], sums);
         nn_unpack3_v6m(words[2], words[3], sums + 3);
         for (int32_t part = 1; part < q->parts; part++) {
             uint32_t more[6];
-            nn_dot3x2_v6m(packed + 2 * part * taps, w, taps, starts[2 * part], starts[2 * part + 1],
-                          words);
+            nn_dot3x2_v6m(packed + 2 * part * taps, w, taps, starts + 4 * part, words);
             w += 2 * taps;
             nn_unpack3_v6m(words[0], words[1], more);
             nn_unpack3_v6m(words[2], words[3], more + 3);
@@ -132,7 +136,7 @@ NN_ONE_BODY void nn_convolve_v6m(const nn_window *p, const nn_columns_v6m *q, co
     const int32_t pixels = p->out_h * p->out_w;
     uint32_t *const packed = (uint32_t *)(void *)scratch;
     uint32_t *const starts = packed + 2 * q->taps * q->parts;
-    int8_t *const pad = (int8_t *)(starts + 2 * q->parts);
+    int8_t *const pad = (int8_t *)(starts + 4 * q->parts);
 
     for (int32_t i = 2 * used; i < 2 * q->taps * q->parts; i++) {
         packed[i] = 0u;
@@ -168,7 +172,7 @@ NN_ONE_BODY void nn_convolve_v6m(const nn_window *p, const nn_columns_v6m *q, co
     }
 }
 
-/* Scratch: 8 bytes per tap of all parts and per part, then a row of a window. */
+/* Scratch: 8 bytes per tap of all parts, 16 per part, then a row of a window. */
 NN_KERNEL void nn_conv2d_s8_v6m(const nn_window *p, const nn_columns_v6m *q, const int8_t *x,
                                 const uint8_t *w, const int32_t *records, int8_t *y, uint8_t *scratch)
 {

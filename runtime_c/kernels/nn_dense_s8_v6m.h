@@ -28,6 +28,7 @@ NN_INLINE void nn_dot1x4_v6m(const uint8_t *x, const uint8_t *w, int32_t depth, 
                              uint32_t *sums)
 {
 #if NN_V6M_BLOCKS
+    static const uint32_t zeros[4] = {0u, 0u, 0u, 0u};
     NN_SUMS_V6M("1:\n"
                 NN_DENSE_TAPS_V6M("0", "1")
                 NN_DENSE_TAPS_V6M("2", "3")
@@ -36,7 +37,7 @@ NN_INLINE void nn_dot1x4_v6m(const uint8_t *x, const uint8_t *w, int32_t depth, 
                 "adds r0, r0, #8\n"
                 "cmp r0, r12\n"
                 "bne 1b\n",
-                x, w, 0u, 0u, 0u, (uint32_t)(uintptr_t)(x + depth), sums);
+                x, w, zeros, 0u, (uint32_t)(uintptr_t)(x + depth), sums);
     sums[0] += start - (sums[1] << 8);
     sums[1] += start - (sums[2] << 8);
     sums[2] += start - (sums[3] << 8);

@@ -44,7 +44,7 @@ typedef struct {
     NN_LOAD_V6M("8") NN_LAST_V6M("r6", "r11")
 
 #define NN_FOUR_V6M(row)                                                                          \
-    NN_SUMS_V6M(row "add r0, r0, r12\n" row "add r0, r0, r12\n" row, from, w, 0u, 0u, 0u, \
+    NN_SUMS_V6M(row "add r0, r0, r12\n" row "add r0, r0, r12\n" row, from, w, zeros, 0u,  \
                 (uint32_t)width, sums)
 
 /* Sums of four windows, `stride` bytes apart. */
@@ -52,6 +52,7 @@ NN_INLINE void nn_four3x3_v6m(const uint8_t *from, const int32_t *w, int32_t wid
                               uint32_t *sums)
 {
 #if NN_V6M_BLOCKS
+    static const uint32_t zeros[4] = {0u, 0u, 0u, 0u};
     if (stride == 1) {
         NN_FOUR_V6M(NN_ROW1_V6M);
     } else {

@@ -108,37 +108,39 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
     *(uint8_t *)y0 = (uint8_t)((d0 + factor) >> 22);
 }
 
-/* Blocks in assembly keep four sums in r8 to r11, which only additions reach: they start at r2, r3, r2, r3 and
-   end in r2 to r5. r0 and r1 run through inputs and weights. GCC does not save high registers on ARMv6-M
+/* Blocks in assembly keep four sums in r8 to r11, which only additions reach: they start at the words at r2
+   and end in r2 to r5. r0 and r1 run through inputs and weights. GCC does not save high registers on ARMv6-M
    where it optimises for size. */
+#define NN_SUMS_LOAD_V6M                                                            \
+    "ldmia r2!, {r4, r5}\nmov r8, r4\nmov r9, r5\nldmia r2!, {r4, r5}\nmov r10, r4\n" \
+    "mov r11, r5\n"
 #if defined(__OPTIMIZE_SIZE__) && defined(__ARM_ARCH_6M__)
 #define NN_SUMS_START_V6M                                                                  \
     ".syntax unified\nmov r4, r8\nmov r5, r9\npush {r4, r5}\nmov r4, r10\nmov r5, r11\n" \
-    "push {r4, r5}\nmov r8, r2\nmov r9, r3\nmov r10, r2\nmov r11, r3\n"
+    "push {r4, r5}\n" NN_SUMS_LOAD_V6M
 #define NN_SUMS_END_V6M                                                                      \
     "mov r2, r8\nmov r3, r9\nmov r4, r10\nmov r5, r11\npop {r0, r1}\nmov r10, r0\nmov r11, r1\n" \
     "pop {r0, r1}\nmov r8, r0\nmov r9, r1\n"
-#define NN_SUMS_CLOBBERS_V6M "cc", "memory"
+#define NN_SUMS_CLOBBERS_V6M "r6", "cc", "memory"
 #else
-#define NN_SUMS_START_V6M ".syntax unified\nmov r8, r2\nmov r9, r3\nmov r10, r2\nmov r11, r3\n"
+#define NN_SUMS_START_V6M ".syntax unified\n" NN_SUMS_LOAD_V6M
 #define NN_SUMS_END_V6M "mov r2, r8\nmov r3, r9\nmov r4, r10\nmov r5, r11\n"
-#define NN_SUMS_CLOBBERS_V6M "r8", "r9", "r10", "r11", "cc", "memory"
+#define NN_SUMS_CLOBBERS_V6M "r6", "r8", "r9", "r10", "r11", "cc", "memory"
 #endif
 
-/* Such a block: `other` is r6, `bound` is r12, and the sums are stored. */
-#define NN_SUMS_V6M(text, inputs, weights, start0, start1, other, bound, sums)            \
+/* Such a block: `other` is r3, `bound` is r12, and the sums are stored. */
+#define NN_SUMS_V6M(text, inputs, weights, starts, other, bound, sums)                    \
     do {                                                                                  \
         register const void *at_r0 __asm__("r0") = (inputs);                              \
         register const void *at_r1 __asm__("r1") = (weights);                             \
-        register uint32_t sum_r2 __asm__("r2") = (start0);                                \
-        register uint32_t sum_r3 __asm__("r3") = (start1);                                \
+        register uint32_t sum_r2 __asm__("r2") = (uint32_t)(uintptr_t)(starts);           \
+        register uint32_t sum_r3 __asm__("r3") = (other);                                 \
         register uint32_t sum_r4 __asm__("r4");                                           \
         register uint32_t sum_r5 __asm__("r5");                                           \
-        register uint32_t any_r6 __asm__("r6") = (other);                                 \
         register uint32_t any_r12 __asm__("r12") = (bound);                               \
         __asm__ volatile(NN_SUMS_START_V6M text NN_SUMS_END_V6M                           \
                          : "+r"(at_r0), "+r"(at_r1), "+r"(sum_r2), "+r"(sum_r3),          \
-                           "=r"(sum_r4), "=r"(sum_r5), "+r"(any_r6), "+r"(any_r12)        \
+                           "=r"(sum_r4), "=r"(sum_r5), "+r"(any_r12)                      \
                          :                                                                \
                          : NN_SUMS_CLOBBERS_V6M);                                         \
         (sums)[0] = sum_r2;                                                               \
@@ -147,48 +149,52 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
         (sums)[3] = sum_r5;                                                               \
     } while (0)
 
-/* Products of a tap. */
-#define NN_TAP_V6M(w0, w1)      \
+/* Products of a tap. A halfword has the weights of both filters, first + 256 * second, and is used so: what
+   the first one's sums have too much is 256 times the second's. */
+#define NN_TAP_V6M(w)           \
     "ldmia r0!, {r2, r3}\n"     \
-    "ldrb r4, [r1, #" w0 "]\n"  \
-    "movs r5, r4\n"             \
-    "muls r5, r2, r5\n"         \
-    "muls r4, r3, r4\n"         \
-    "add r8, r8, r5\n"          \
-    "add r9, r9, r4\n"          \
-    "ldrb r4, [r1, #" w1 "]\n"  \
+    "ldrh r4, [r1, #" w "]\n"   \
+    "lsrs r5, r4, #8\n"         \
+    "movs r6, r5\n"             \
+    "muls r6, r2, r6\n"         \
+    "muls r5, r3, r5\n"         \
+    "add r10, r10, r6\n"        \
+    "add r11, r11, r5\n"        \
     "muls r2, r4, r2\n"         \
     "muls r4, r3, r4\n"         \
-    "add r10, r10, r2\n"        \
-    "add r11, r11, r4\n"
+    "add r8, r8, r2\n"          \
+    "add r9, r9, r4\n"
 
-/* `taps`, a multiple of 4, of two filters whose weights alternate: first and second of each. */
+/* `taps`, a multiple of 4, of two filters whose weights alternate: first and second of each. `starts` has
+   those of the first filter, 257 times the second's, then the second's. */
 NN_INLINE void nn_dot3x2_v6m(const uint32_t *packed, const uint8_t *w, int32_t taps,
-                             uint32_t start_first, uint32_t start_second, uint32_t *words)
+                             const uint32_t *starts, uint32_t *words)
 {
 #if NN_V6M_BLOCKS
     const int32_t odd = taps & 4;
-    NN_SUMS_V6M("cmp r6, #0\n"
+    NN_SUMS_V6M("cmp r3, #0\n"
                 "bne 2f\n"
-                "1:\n" NN_TAP_V6M("0", "1") NN_TAP_V6M("2", "3") NN_TAP_V6M("4", "5")
-                    NN_TAP_V6M("6", "7")
-                "2:\n" NN_TAP_V6M("8", "9") NN_TAP_V6M("10", "11") NN_TAP_V6M("12", "13")
-                    NN_TAP_V6M("14", "15")
+                "1:\n" NN_TAP_V6M("0") NN_TAP_V6M("2") NN_TAP_V6M("4") NN_TAP_V6M("6")
+                "2:\n" NN_TAP_V6M("8") NN_TAP_V6M("10") NN_TAP_V6M("12") NN_TAP_V6M("14")
                 "adds r1, r1, #16\n"
                 "cmp r0, r12\n"
                 "bne 1b\n",
-                packed, w - 2 * odd, start_first, start_second, (uint32_t)odd,
+                packed, w - 2 * odd, starts, (uint32_t)odd,
                 (uint32_t)(uintptr_t)(packed + 2 * taps), words);
 #else
-    words[0] = words[2] = start_first;
-    words[1] = words[3] = start_second;
+    for (int32_t i = 0; i < 4; i++) {
+        words[i] = starts[i];
+    }
     for (int32_t k = 0; k < taps; k++) {
-        words[0] += packed[2 * k] * w[2 * k];
-        words[1] += packed[2 * k + 1] * w[2 * k];
-        words[2] += packed[2 * k] * w[2 * k + 1];
-        words[3] += packed[2 * k + 1] * w[2 * k + 1];
+        const uint32_t both = w[2 * k] + 256u * w[2 * k + 1];
+        words[0] += packed[2 * k] * both;
+        words[1] += packed[2 * k + 1] * both;
+        words[2] += packed[2 * k] * (both >> 8);
+        words[3] += packed[2 * k + 1] * (both >> 8);
     }
 #endif
+    words[0] -= words[2] << 8;
+    words[1] -= words[3] << 8;
 }
 
 /* Three sums from two words. */
