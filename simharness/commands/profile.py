@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from simharness.commands.options import add_machine_options, positive
 from simharness.commands.run import add_output_options, rendered
@@ -39,6 +40,11 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     console.add_argument("--to", dest="stop", metavar="PLACE", help="... to the next time of this")
     console.add_argument(
+        "--for", dest="run_for_s", type=_seconds, metavar="TIME",
+        help="boot FIRMWARE and time so much emulated time (10ms) from reset, or after --console; "
+        "less when the firmware ends in a branch to itself",
+    )  # fmt: skip
+    console.add_argument(
         "--origin", type=lambda text: int(text, 0), metavar="ADDRESS",
         help="where a raw binary goes (default: the start of the board's code memory)",
     )  # fmt: skip
@@ -53,9 +59,16 @@ def add(commands: Commands) -> None:
     parser.set_defaults(handler=handle)
 
 
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|ms|us)", text)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 1s, 200ms or 50us")
+    return float(found[1]) * {"s": 1.0, "ms": 1e-3, "us": 1e-6}[found[2]]
+
+
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     """Profile and print."""
-    if arguments.console or arguments.start or arguments.stop:
+    if arguments.console or arguments.start or arguments.stop or arguments.run_for_s:
         return _console(arguments, talk)
     with talk.progress(1) as progress:
         progress("emulating")
@@ -87,22 +100,28 @@ def _console(arguments: argparse.Namespace, talk: Talk) -> int:
         progress("emulating")
         from simharness.errors import UsageError
         from simharness.foreign import profile_console
-        from simharness.foreign.show import as_json, as_text
+        from simharness.foreign.show import VIEWS
 
         if not arguments.board:
             raise UsageError("a whole firmware needs --board: it is made for one chip")
         if bool(arguments.start) != bool(arguments.stop):
             raise UsageError("--from and --to go together")
-        if arguments.format not in ("table", "json"):
-            raise UsageError(f"--console knows the formats table and json, not {arguments.format}")
+        if arguments.budget:
+            raise UsageError("--budget goes with --call; a whole firmware is given --for TIME")
+        if arguments.run_for_s and arguments.start:
+            raise UsageError("give --from and --to, or --for, not both")
+        if arguments.format not in VIEWS:
+            known = ", ".join(VIEWS)
+            raise UsageError(f"a whole firmware has the formats {known}, not {arguments.format}")
         session = profile_console(
             arguments.elf,
             arguments.board,
             arguments.console,
             between_places=(arguments.start, arguments.stop) if arguments.start else None,
+            run_for_s=arguments.run_for_s,
+            zero_wait=arguments.timing == "zero-wait",
             clock_hz=arguments.clock_hz,
             origin=arguments.origin,
         )
-    text = as_json(session) if arguments.format == "json" else as_text(session)
-    deliver(text, arguments.output, talk)
+    deliver(VIEWS[arguments.format](session), arguments.output, talk)
     return 0

@@ -45,6 +45,8 @@ def profile_console(
     script: str | Path | None = None,
     *,
     between_places: tuple[str, str] | None = None,
+    run_for_s: float | None = None,
+    zero_wait: bool = False,
     timeout_s: float = 10.0,
     clock_hz: int | None = None,
     origin: int | None = None,
@@ -52,7 +54,10 @@ def profile_console(
     """Boot `firmware` on `board`, run a console script, and time a window.
 
     The window is what the script's `measure` opens, or `between_places`: two symbols or addresses,
-    from the first time one is reached to the next time of the other. Without a script it only runs.
+    from the first time one is reached to the next time of the other; or, with `run_for_s`, so much
+    emulated time after the script (from reset without one), less where the firmware ends before in
+    a branch to itself. Without a script it only runs. `zero_wait` leaves memory stalls out of
+    the result; the firmware's own timers advance with them all the same.
 
     Raises UsageError (files, script, no `measure` window), FaultError (no answer in time, crash).
     """
@@ -71,15 +76,17 @@ def profile_console(
         machine.talk(steps)
         if between_places is not None:
             machine.finish_window(timeout_s)
+        elif run_for_s is not None:
+            machine.run_for(run_for_s)
         if len(machine.window) < 2:
             raise UsageError(
                 "nothing was measured: add `measure TEXT` to the console script before the command "
-                "that works, or say from where to where"
+                "that works, or say from where to where, or for how long"
             )
         window, totals = between(*machine.window[:2])
         code = machine.firmware.code
         stalls = {window.name: stalls_of(system, totals)}
-        timing = time_profiles([window], code, core, memory=stalls)
+        timing = time_profiles([window], code, core, memory=None if zero_wait else stalls)
         zero = time_profiles([window], code, core).total
         used = energy_of(timing.total.cycles, chip, clock)
     return Session(

@@ -37,6 +37,7 @@ _FACTORY = (  # factory data and identity of the STM32 families
 )
 _RETURN = 0xFFFF_FFF9
 _IT_BITS = 0x0600_FC00
+_BRANCH_TO_ITSELF = 0xE7FE
 _PAGE = 4096
 _SHORT, _QUICK, _LONG = 500, 5_000, 2_000_000
 _LATENCY_S = 0.002
@@ -116,8 +117,8 @@ class Board:
     def _write(self, address: int, data: bytes) -> None:
         self._bytes(address, len(data))[:] = np.frombuffer(data, np.uint8)
 
-    def _peek(self, address: int) -> int:
-        return int.from_bytes(self._bytes(address, 4).tobytes(), "little")
+    def _peek(self, address: int, size: int = 4) -> int:
+        return int.from_bytes(self._bytes(address, size).tobytes(), "little")
 
     def _read(self, uc: object, offset: int, size: int, origin: int) -> int:
         return self.devices.read(origin + offset, size)
@@ -149,6 +150,26 @@ class Board:
                     f"{seconds:g} s of emulated time; it is at {self._pc & ~1:#010x}"
                 )
             self._slice()
+
+    def run_for(self, seconds: float) -> None:
+        """Measure from here until so much emulated time has passed or the firmware stops for good.
+
+        What it does in the end is no work of its own: the turns of an endless loop are left out.
+        """
+        self.window = [self._moment()]
+        limit = self.seconds + seconds
+        while self.seconds < limit and not self._stopped():
+            self._slice(_QUICK)
+        end = self._moment()
+        if self._stopped():
+            spun = self._pc & ~1
+            end = Moment({k: n for k, n in end.counts.items() if k[1] != spun}, end.totals)
+        self.window.append(end)
+
+    def _stopped(self) -> bool:
+        """Whether the next instruction branches to itself and nothing will interrupt it."""
+        quiet = not self.devices.waiting and self.devices.cycles_to_tick() is None
+        return quiet and self._peek(self._pc & ~1, 2) == _BRANCH_TO_ITSELF
 
     def _on_sent(self) -> None:
         if self._wanted and self.devices.sent.endswith(self._wanted):

@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import simharness
 from simharness.foreign import Session
 
 _SHOWN = 25
+_COLUMNS = (
+    "function", "address", "calls", "instructions", "cycles_low", "cycles_mid", "cycles_high",
+    "inclusive_cycles_mid",
+)  # fmt: skip
 
 
 def as_json(session: Session) -> str:
@@ -36,6 +43,49 @@ def as_json(session: Session) -> str:
         "sent": session.sent,
     }
     return json.dumps(data, indent=2) + "\n"
+
+
+def as_csv(session: Session) -> str:
+    """One line per function; cycles at zero wait states."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for f in session.functions:
+        c = f.cycles
+        writer.writerow(
+            (f.name, f"{f.address:#010x}", f.calls, f.instructions, round(c.low), round(c.mid),
+             round(c.high), round(f.inclusive_cycles))
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def as_callgrind(session: Session) -> str:
+    """The call tree for KCachegrind; cycles at zero wait states.
+
+    A call costs its share of what the callee and everything below it took.
+    """
+    by_name = {f.name: f for f in session.functions}
+    lines = [
+        "# callgrind format",
+        "version: 1",
+        f"creator: simharness {simharness.__version__}",
+        f"cmd: {session.firmware}",
+        "positions: instr",
+        "events: Cycles",
+    ]
+    for f in session.functions:
+        lines += ["", f"fn={f.name}", f"{f.address:#x} {round(f.cycles.mid)}"]
+        for name, calls in f.callees:
+            callee = by_name.get(name)
+            if callee is None or callee.calls == 0:
+                continue
+            cycles = round(callee.inclusive_cycles * calls / callee.calls)
+            lines += [
+                f"cfn={name}",
+                f"calls={calls} {callee.address:#x}",
+                f"{f.address:#x} {cycles}",
+            ]
+    return "\n".join(lines) + "\n"
 
 
 def as_text(session: Session) -> str:
@@ -72,3 +122,12 @@ def as_text(session: Session) -> str:
         more = ", ..." if len(session.unknown) > 8 else ""
         lines += ["", f"{len(session.unknown)} registers only read back: {known}{more}"]
     return "\n".join(lines) + "\n"
+
+
+VIEWS: Mapping[str, Callable[[Session], str]] = {
+    "table": as_text,
+    "json": as_json,
+    "csv": as_csv,
+    "callgrind": as_callgrind,
+}
+"""What a session can be shown as, by the name of the format."""

@@ -182,3 +182,65 @@ def test_the_command_prints_table_and_json(
     assert data["results"]["cycles"]["low"] <= data["results"]["cycles"]["mid"]
     assert data["board"]["chip"] == "STM32G0B1"
     assert cli.main(["profile", str(firmware), "--console", str(script), "-q"]) == 2
+
+
+_BARE = """
+extern int stack_top;
+volatile int sum;
+__attribute__((noinline)) void leaf(int n) { for (int i = 0; i < n; i++) sum += i; }
+__attribute__((noinline)) void twice(int n) { leaf(n); leaf(2 * n); }
+void reset(void) { twice(100); for (;;) {} }
+__attribute__((section(".vectors"), used)) static const void *const vectors[2] = {
+    &stack_top, (void *)reset};
+"""
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program with a start-up of its own that works and then waits for ever."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "link.ld").write_text(_LINK)
+    (folder / "bare.c").write_text(_BARE)
+    elf = folder / "bare.elf"
+    flags = ["-mcpu=cortex-m0plus", "-mthumb", "-O2", "-nostdlib", "-ffreestanding"]
+    subprocess.run(
+        ["arm-none-eabi-gcc", *flags, str(folder / "bare.c"), "-T", str(folder / "link.ld"),
+         "-o", str(elf)],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return elf
+
+
+def test_a_whole_run_ends_where_the_program_does(bare: Path) -> None:
+    runs = [profile_console(bare, "STM32G0B1", run_for_s=s) for s in (1e-3, 5e-3)]
+    assert runs[0].timing == runs[1].timing
+    assert {f.name: f.calls for f in runs[0].functions} == {"leaf": 2, "twice": 1, "reset": 0}
+    top = next(f for f in runs[0].functions if f.name == "reset")
+    assert top.inclusive_cycles == pytest.approx(sum(f.cycles.mid for f in runs[0].functions))
+
+
+def test_a_whole_run_ends_with_its_time(firmware: Path) -> None:
+    """This one waits for commands: it never ends by itself."""
+    session = profile_console(firmware, "STM32G0B1", run_for_s=4e-3)
+    assert session.time_ms == pytest.approx(4.0, rel=0.05)
+    assert "m-ready" in session.sent
+
+
+def test_zero_wait_is_as_asked(bare: Path) -> None:
+    session = profile_console(bare, "STM32G0B1", run_for_s=1e-3, zero_wait=True)
+    assert session.timing.mode == "zero-wait"
+    assert session.timing.total.cycles == session.zero_wait.cycles
+
+
+def test_a_whole_run_in_other_formats(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["profile", str(bare), "--board", "STM32G0B1", "--for", "1ms", "-q", "--format"]
+    assert cli.main([*common, "callgrind"]) == 0
+    text = capsys.readouterr().out
+    assert "fn=twice\n" in text and "cfn=leaf\ncalls=2 0x" in text
+    assert cli.main([*common, "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("leaf,0x08")
+    assert cli.main([*common, "junit"]) == 2
+    assert "formats table, json, csv, callgrind" in capsys.readouterr().err
+    assert cli.main([*common, "table", "--from", "leaf", "--to", "twice"]) == 2
+    assert cli.main([*common, "table", "--budget", "5"]) == 2
