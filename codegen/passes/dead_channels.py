@@ -73,6 +73,8 @@ def _mixes_channels(node: Node) -> bool:
 def _joined(node: Node, graph: Graph) -> tuple[str, ...]:
     """The activations whose channels this node maps one to one; empty when it does not."""
     x, y = node.inputs[0], node.outputs[0]
+    if () in (graph.tensors[x].shape, graph.tensors[y].shape):
+        return ()  # a scalar has no channels
     same_width = graph.tensors[x].shape[-1] == graph.tensors[y].shape[-1]
     if _is_depthwise(node, graph) or isinstance(node.op, MaxPool | LutS8):
         return (x, y)

@@ -96,7 +96,7 @@ def _array(path: str | Path, spec: InputSpec, inputs: int) -> Array:
             if name not in file.files and inputs == 1 and LONE_NAME in file.files:
                 name = LONE_NAME
             if name not in file.files:
-                or_x = f" (or {LONE_NAME!r})" if inputs == 1 else ""
+                or_x = f" (or {LONE_NAME!r})" if inputs == 1 and name != LONE_NAME else ""
                 raise UsageError(
                     f"{path}: there is no array {spec.name!r}{or_x}; "
                     f"it has {', '.join(map(repr, file.files)) or 'none'}"
@@ -104,7 +104,11 @@ def _array(path: str | Path, spec: InputSpec, inputs: int) -> Array:
             return np.asarray(file[name])
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except ValueError as error:  # numpy suggests to trust the file and unpickle it; we don't
+        raise UsageError(
+            f"{path}: this is no .npz file of plain arrays; write one with numpy.savez"
+        ) from error
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
         raise UsageError(f"{path}: cannot be read as .npz: {error}") from error
 
 

@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
     console.add_argument(
         "--for", dest="run_for_s", type=_seconds, metavar="TIME",
         help="boot FIRMWARE and time so much emulated time (10ms) from reset, or after --console; "
-        "less when the firmware ends in a branch to itself",
+        "less when the firmware ends in a branch to itself, a WFI or a breakpoint",
     )  # fmt: skip
     console.add_argument(
         "--origin", type=lambda text: int(text, 0), metavar="ADDRESS",

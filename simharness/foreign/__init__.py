@@ -55,9 +55,9 @@ def profile_console(
 
     The window is what the script's `measure` opens, or `between_places`: two symbols or addresses,
     from the first time one is reached to the next time of the other; or, with `run_for_s`, so much
-    emulated time after the script (from reset without one), less where the firmware ends before in
-    a branch to itself. Without a script it only runs. `zero_wait` leaves memory stalls out of
-    the result; the firmware's own timers advance with them all the same.
+    emulated time after the script (from reset without one), less where the firmware ends before: in
+    a branch to itself, a WFI that nothing ends, a breakpoint. `zero_wait` leaves memory stalls out
+    of the result; the firmware's own timers advance with them all the same.
 
     Raises UsageError (files, script, no `measure` window), FaultError (no answer in time, crash).
     """
@@ -84,7 +84,7 @@ def profile_console(
                 "that works, or say from where to where, or for how long"
             )
         window, totals = between(*machine.window[:2])
-        code = machine.firmware.code
+        code = machine.image.code
         stalls = {window.name: stalls_of(system, totals)}
         timing = time_profiles([window], code, core, memory=None if zero_wait else stalls)
         zero = time_profiles([window], code, core).total

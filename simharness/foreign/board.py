@@ -8,7 +8,7 @@ stalls, so firmware that measures itself prints what the model says.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ _FACTORY = (  # factory data and identity of the STM32 families
 )
 _RETURN = 0xFFFF_FFF9
 _IT_BITS = 0x0600_FC00
-_BRANCH_TO_ITSELF = 0xE7FE
+_BRANCH_TO_ITSELF, _WFI, _BREAKPOINT = 0xE7FE, 0xBF30, 0xBE
 _PAGE = 4096
 _SHORT, _QUICK, _LONG = 500, 5_000, 2_000_000
 _LATENCY_S = 0.002
@@ -55,6 +55,19 @@ class Moment:
 
     counts: dict[Key, int]
     totals: Totals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Code(CodeImage):
+    """The code of an image; where it has none, what memory holds: code that was copied to RAM."""
+
+    memory: Callable[[int, int], bytes]
+
+    def read(self, address: int, size: int) -> bytes:
+        try:
+            return CodeImage.read(self, address, size)
+        except KeyError:
+            return self.memory(address, size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +89,7 @@ class Board:
         self.clock_hz = clock_hz
         self.uc = model(chip.core)
         self.regions = tuple(self._map(m) for m in _memories(chip))
-        self.image = _Image(firmware.code)
+        self.image = _Image(_Code(firmware.code.segments, self._code_in_memory))
         for s in firmware.load:
             self._write(s.address, s.data)
         self.counter = attach(self.uc, [(r.memory.origin, r.data.size) for r in self.regions], [])
@@ -87,9 +100,10 @@ class Board:
         self.devices.on_systick = lambda: self.counter.resume(_SHORT)
         for origin, size in _REGISTERS:
             self.uc.mmio_map(origin, size, self._read, origin, self._store, origin)
-        self._pc = self._peek(firmware.vectors + 4)
+        self._pc = self._reset_address()
         self.uc.reg_write(arm_const.UC_ARM_REG_SP, self._peek(firmware.vectors))
         self._interrupted = False
+        self._may_end = False
         self._timeout_s = 10.0
         self._measure = b""
         self._wanted = b""
@@ -119,6 +133,21 @@ class Board:
 
     def _peek(self, address: int, size: int = 4) -> int:
         return int.from_bytes(self._bytes(address, size).tobytes(), "little")
+
+    def _code_in_memory(self, address: int, size: int) -> bytes:
+        return self._bytes(address, size).tobytes()
+
+    def _reset_address(self) -> int:
+        """Where the vector table says that execution starts. UsageError unless that is code."""
+        found = self._peek(self.firmware.vectors + 4)
+        inside = (s.address <= found < s.address + len(s.data) for s in self.firmware.load)
+        if not found & 1 or not any(inside):
+            raise UsageError(
+                f"{self.firmware.name}: the word at {self.firmware.vectors + 4:#010x}, "
+                f"{found:#010x}, is no reset vector into this image; not a firmware, or linked for "
+                "another address (--origin)?"
+            )
+        return found
 
     def _read(self, uc: object, offset: int, size: int, origin: int) -> int:
         return self.devices.read(origin + offset, size)
@@ -156,6 +185,7 @@ class Board:
 
         What it does in the end is no work of its own: the turns of an endless loop are left out.
         """
+        self._may_end = True
         self.window = [self._moment()]
         limit = self.seconds + seconds
         while self.seconds < limit and not self._stopped():
@@ -167,9 +197,13 @@ class Board:
         self.window.append(end)
 
     def _stopped(self) -> bool:
-        """Whether the next instruction branches to itself and nothing will interrupt it."""
+        """Whether it is at a breakpoint, or waits in a branch to itself or after a WFI while
+        nothing will interrupt it.
+        """
+        here, before = (self._halfword((self._pc & ~1) - back) for back in (0, 2))
         quiet = not self.devices.waiting and self.devices.cycles_to_tick() is None
-        return quiet and self._peek(self._pc & ~1, 2) == _BRANCH_TO_ITSELF
+        waits = here == _BRANCH_TO_ITSELF or before == _WFI
+        return here >> 8 == _BREAKPOINT or (quiet and waits)
 
     def _on_sent(self) -> None:
         if self._wanted and self.devices.sent.endswith(self._wanted):
@@ -248,8 +282,13 @@ class Board:
         except UcError as error:
             pc = self.uc.reg_read(arm_const.UC_ARM_REG_PC)
             if pc & 0xFFFF_FF00 != 0xFFFF_FF00:
+                at_breakpoint = self._halfword(pc & ~1) >> 8 == _BREAKPOINT
+                if at_breakpoint and self._may_end:
+                    self._pc = pc
+                    return
+                why = "a breakpoint, which nobody serves" if at_breakpoint else str(error)
                 raise FaultError(
-                    f"{self.firmware.name}: {error}, at {pc:#010x}, after "
+                    f"{self.firmware.name}: {why}, at {pc:#010x}, after "
                     f"{self.seconds:.3f} s of emulated time"
                 ) from error
             self._return()
@@ -259,6 +298,11 @@ class Board:
             self.window.append(self._moment())
             self._marks.pop(0)
             self.uc.ctl_flush_tb()  # Unicorn looks for the place to stop when it translates
+
+    def _halfword(self, address: int) -> int:
+        """The halfword at an address; 0 where there is no memory."""
+        inside = any(0 <= address - r.memory.origin < r.data.size - 1 for r in self.regions)
+        return self._peek(address, 2) if inside else 0
 
     def _budget(self) -> int:
         """Instructions until something may want to interrupt."""

@@ -191,11 +191,15 @@ def _failed(delta: Delta) -> bool:
     return delta.status == "worse" or (delta.status == "gone" and delta.gate is not None)
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+
+
 def _failure(delta: Delta) -> str:
     if delta.status == "gone":
         return f"{delta.metric} is missing from the new report"
     change, relative = delta.change or 0.0, delta.relative
-    text = f"{delta.metric} got worse by {change:g} {delta.unit}".rstrip()
+    text = f"{delta.metric} got worse by {_number(change)} {delta.unit}".rstrip()
     share = f" ({100 * relative:+.3g}%)" if relative is not None else ""
     return f"{text}{share}, allowed is {delta.gate}"
 
@@ -218,7 +222,7 @@ def _blame(delta: Delta, layers: tuple[LayerDelta, ...]) -> str:
     if worst is None or grown(worst) <= 0:
         return ""
     unit = "cycles" if part == "cycles" else "B"
-    return f", most in layer {worst.name} ({grown(worst):+g} {unit})"
+    return f", most in layer {worst.name} ({grown(worst):+,.0f} {unit})"
 
 
 def _verdicts(base: Report, head: Report) -> list[str]:

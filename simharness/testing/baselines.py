@@ -63,8 +63,8 @@ def check(
     if not path.exists():
         return Outcome(
             "new",
-            f"new: no baseline {FOLDER}/{path.name} (the compiler is part of the name); if these "
-            "figures are right, run pytest --simharness-update and commit the file",
+            f"new: no baseline {FOLDER}/{folder.name}/{path.name} (the compiler is part of the "
+            "name); if these figures are right, run pytest --simharness-update and commit the file",
         )
     found = compare(read(path), report, gates)
     return Outcome("same" if found.ok else "worse", _words(found, path))

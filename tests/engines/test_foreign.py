@@ -189,27 +189,30 @@ extern int stack_top;
 volatile int sum;
 __attribute__((noinline)) void leaf(int n) { for (int i = 0; i < n; i++) sum += i; }
 __attribute__((noinline)) void twice(int n) { leaf(n); leaf(2 * n); }
-void reset(void) { twice(100); for (;;) {} }
+void reset(void) { twice(100); for (;;) { END } }
 __attribute__((section(".vectors"), used)) static const void *const vectors[2] = {
     &stack_top, (void *)reset};
 """
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _build(folder: Path, end: str = "") -> Path:
     """A program with a start-up of its own that works and then waits for ever."""
-    folder = tmp_path_factory.mktemp("bare")
     (folder / "link.ld").write_text(_LINK)
     (folder / "bare.c").write_text(_BARE)
     elf = folder / "bare.elf"
     flags = ["-mcpu=cortex-m0plus", "-mthumb", "-O2", "-nostdlib", "-ffreestanding"]
     subprocess.run(
-        ["arm-none-eabi-gcc", *flags, str(folder / "bare.c"), "-T", str(folder / "link.ld"),
-         "-o", str(elf)],
+        ["arm-none-eabi-gcc", *flags, f"-DEND={end}", str(folder / "bare.c"), "-T",
+         str(folder / "link.ld"), "-o", str(elf)],
         check=True,
         capture_output=True,
     )  # fmt: skip
     return elf
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build(tmp_path_factory.mktemp("bare"))
 
 
 def test_a_whole_run_ends_where_the_program_does(bare: Path) -> None:
@@ -244,3 +247,51 @@ def test_a_whole_run_in_other_formats(bare: Path, capsys: pytest.CaptureFixture[
     assert "formats table, json, csv, callgrind" in capsys.readouterr().err
     assert cli.main([*common, "table", "--from", "leaf", "--to", "twice"]) == 2
     assert cli.main([*common, "table", "--budget", "5"]) == 2
+
+
+@pytest.mark.parametrize("end", ['__asm volatile("wfi");', '__asm volatile("bkpt 0xab");'])
+def test_a_program_may_end_asleep_or_at_a_breakpoint(tmp_path: Path, bare: Path, end: str) -> None:
+    session = profile_console(_build(tmp_path, end), "STM32G0B1", run_for_s=1e-3)
+    endless = profile_console(bare, "STM32G0B1", run_for_s=1e-3)
+    assert session.timing.total.instructions == pytest.approx(
+        endless.timing.total.instructions, abs=3
+    )
+
+
+def test_a_breakpoint_in_a_console_session_is_a_fault(tmp_path: Path) -> None:
+    elf = _build(tmp_path, '__asm volatile("bkpt 0xab");')
+    with pytest.raises(FaultError, match="a breakpoint, which nobody serves, at 0x0800"):
+        _run(elf, 'expect "hello"\n')
+
+
+_COPIED = """
+extern int stack_top;
+volatile int sum;
+static unsigned short ram[64];
+__attribute__((noinline)) void work(int n) { for (int i = 0; i < n; i++) sum += i; }
+void reset(void) {
+  const unsigned short *from = (const unsigned short *)((unsigned)work & ~1u);
+  for (int i = 0; i < 64; i++) ((volatile unsigned short *)ram)[i] = from[i];
+  ((void (*)(int))((unsigned)ram | 1u))(100);
+  for (;;) {}
+}
+__attribute__((section(".vectors"), used)) static const void *const vectors[80] = {
+    &stack_top, (void *)reset};
+"""
+
+
+def test_code_that_was_copied_to_ram_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "_BARE", _COPIED)
+    session = profile_console(_build(tmp_path), "STM32G0B1", run_for_s=1e-3)
+    assert session.timing.total.instructions > 600
+
+
+def test_what_has_no_reset_vector_is_no_firmware(tmp_path: Path, bare: Path) -> None:
+    (tmp_path / "zeros.bin").write_bytes(bytes(4096))
+    with pytest.raises(UsageError, match="0x00000000, is no reset vector into this image"):
+        profile_console(tmp_path / "zeros.bin", "STM32G0B1", run_for_s=1e-3)
+    (tmp_path / "moved.bin").write_bytes(read(bare, load_chip("STM32G0B1")).load[0].data)
+    with pytest.raises(UsageError, match=r"linked for another address \(--origin\)"):
+        profile_console(tmp_path / "moved.bin", "STM32G0B1", run_for_s=1e-3, origin=0x20000000)

@@ -18,6 +18,7 @@ import pytest
 import small_model
 from bad_stub import How, bad_stub
 
+from cycle_models.chip import default_chip
 from simharness import cli, engines
 from simharness.engines import renode_server, rsp
 from simharness.engines.gdb import Gdb, reading
@@ -248,3 +249,23 @@ def test_renode_stub(core: str, tmp_path: Path) -> None:
 
     assert trace.outputs == (small_model.expected(given),)
     assert trace.engine.version.endswith("SysTick" if core == "m0plus" else "DWT CYCCNT")
+
+
+@needs_qemu
+def test_measure_then_calibrate(tmp_path: Path) -> None:
+    """One loop: a board with wait states, two measured networks, a fitted board file, a new run."""
+    chip = default_chip("m4").path.read_text(encoding="utf-8")
+    own, csv_file, fitted = (tmp_path / n for n in ("own.toml", "mine.csv", "fitted.toml"))
+    own.write_text(chip.replace("0x0800_0000", "0x0000_0000"), encoding="utf-8")
+    machine = ["--board", str(own)]
+    with qemu_stub(shift=5) as (target, _process):
+        command = ["measure", "--target", target, *machine, LENET, LENET, "-o", str(csv_file)]
+        assert cli.main(command) == 0
+    first, second = csv.DictReader(csv_file.read_text().splitlines())
+    assert int(first["stall_cycles"]) > 0
+    # 0.8 ticks an instruction, and within one tick the same again
+    assert abs(int(first["measured_cycles"]) - int(second["measured_cycles"])) <= 1
+
+    assert cli.main(["calibrate", str(csv_file), *machine, "-o", str(fitted)]) == 0
+    assert 'status = "fitted"' in fitted.read_text()
+    assert cli.main(["run", "--board", str(fitted), LENET]) == 0

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from codegen import oracle
 from codegen.ir import Graph, Node, Tensor
@@ -135,6 +137,31 @@ def test_a_live_network_is_left_alone() -> None:
     graph = build.graph(build.conv("x", kernel=1, depthwise=False, dead=0.0, in_zp=0))
 
     assert remove_dead_channels(graph) == (graph, dead_channels.Savings())
+
+
+def test_scalars_have_no_channels(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Add", ["d", "d"], ["a"]),
+        helper.make_node("QuantizeLinear", ["a", "s", "z"], ["b"]),
+        helper.make_node("DequantizeLinear", ["b", "s", "z"], ["y"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.float32(0.1), "s"),
+        numpy_helper.from_array(np.int8(3), "z"),
+    ]
+    scalar = [helper.make_tensor_value_info(t, TensorProto.FLOAT, []) for t in "xy"]
+    graph = helper.make_graph(nodes, "g", scalar[:1], scalar[1:], constants)
+    file = tmp_path / "scalar.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file
+    )
+
+    built = lower(load(file))
+
+    assert remove_dead_channels(built) == (built, dead_channels.Savings())
 
 
 @pytest.mark.parametrize("pads, absorbed", [((0, 0, 0, 0), True), ((1, 1, 1, 1), False)])

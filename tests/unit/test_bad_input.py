@@ -197,7 +197,9 @@ def test_inputs_that_do_not_fit(
 def test_inputs_that_are_no_archive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "i.npz").write_bytes(b"hello")
 
-    refused(capsys, "run", ZOO, "--inputs", str(tmp_path / "i.npz"))
+    said = refused(capsys, "run", ZOO, "--inputs", str(tmp_path / "i.npz"))
+    assert "no .npz file" in said
+    assert "pickle" not in said
     refused(capsys, "run", ZOO, "--inputs", str(tmp_path / "none.npz"))
 
 

@@ -84,7 +84,7 @@ def test_without_a_baseline_a_figure_is_new_and_not_passed(tmp_path: Path) -> No
     done = Project(tmp_path).pytest("-k", "one")
 
     assert done.returncode == 1
-    assert "new: no baseline baselines/lenet5-int8.STM32F446" in done.stdout
+    assert "new: no baseline baselines/test_net/lenet5-int8.STM32F446" in done.stdout
     assert "--simharness-update" in done.stdout
 
 
