@@ -106,8 +106,8 @@ class BinaryS8:
     """Element-wise on int8 with numpy broadcasting (rank at most 4); either input may be constant.
 
     Scales are kept whole because ONNX Runtime's QLinearAdd, QLinearMul and its float fallback (Sub)
-    each order their float32 operations in their own way: see `codegen.oracle`. `unsigned` says that the
-    file's integers are uint8: add and mul take zero points (and add its inputs) into float32 as
+    each order their float32 operations in their own way: see `codegen.oracle`. `unsigned` says that
+    the file's integers are uint8: add and mul take zero points (and add its inputs) into float32 as
     there, that is, 128 higher.
     """
 

@@ -58,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"simharness {simharness.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in (
-        run, profile, show, compare, crosscheck, build, bench, measure, calibrate, validate, listing,
+        run, profile, show, compare, crosscheck, build, bench, measure, calibrate, validate,
+        listing,
         doctor, cache,
     ):  # fmt: skip
         module.add(commands)

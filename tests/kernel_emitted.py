@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from kernel_host import compile_shared
-from strategies import Case
 
 from codegen.ir import Array
 from codegen.kernels.base import Variant
 from codegen.kernels.c_text import c_float
 from codegen.target import CoreName, Optimize, Target
 from simharness.machine import Machine
+from simharness.testing.strategies import Case
 
 _CTYPE = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
 

@@ -199,7 +199,8 @@ class Connection:
         ):
             answer = self.ask(packet, seconds=slow)
             if answer != b"OK":
-                raise RefusedError(f"{self.target}: the flash was not written: {_printable(answer)}")
+                words = _printable(answer)
+                raise RefusedError(f"{self.target}: the flash was not written: {words}")
 
     def _stop(self, end: float) -> str:
         while True:

@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 
 import pytest
-from random_networks import Builder
 
 from codegen import compile_lowered
 from codegen.emit import Sources
 from codegen.ir import Graph
 from codegen.target import target
+from simharness.testing.networks import Builder
 
 GOLDEN = Path(__file__).parent / "emit"
 FILES = ("tiny.c", "tiny.h", "tiny_weights.c", "tiny_weights.h")

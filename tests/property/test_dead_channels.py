@@ -166,8 +166,7 @@ def test_scalars_have_no_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pads, absorbed", [((0, 0, 0, 0), True), ((1, 1, 1, 1), False)])
 def test_padding_forbids_absorption(pads: tuple[int, int, int, int], absorbed: bool) -> None:
-    """Behind padding a constant unequal to the zero point reaches inner pixels only, so it stays.
-    """
+    """A constant unequal to the zero point reaches inner pixels only behind padding: it stays."""
     build = Builder(3)
     hidden = build.conv("x", kernel=1, depthwise=False, dead=1.0, in_zp=0)
     graph = build.graph(build.conv(hidden, kernel=3, depthwise=False, dead=0.0, in_zp=127))

@@ -12,12 +12,12 @@ from host_program import compile_program
 from hypothesis import example, given
 from hypothesis import strategies as st
 from kernel_host import host_compiler
-from random_networks import Builder
 
 from codegen import compile_lowered
 from codegen.emit.names import comment, identifier, model_name
 from codegen.ir import Graph, Node
 from codegen.target import target
+from simharness.testing.networks import Builder
 
 HOSTILE = [
     'a"b', "*/ int x; /*", "line\nline", "back\\", "back\\\n#error", "??/\n", "??/", "/*", "//",

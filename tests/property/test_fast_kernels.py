@@ -17,7 +17,13 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from kernel_call import node_outputs, node_task
 from kernel_emitted import Layer, emitted_on_core
 from kernel_host import host, sanitized_host
-from strategies import (
+
+from codegen import ops, oracle
+from codegen.ir import Array
+from codegen.kernels.base import Variant
+from codegen.kernels.fast_kernels import FAST_DSP
+from codegen.target import CoreName, Optimize, target
+from simharness.testing.strategies import (
     CASES,
     Case,
     biases,
@@ -32,12 +38,6 @@ from strategies import (
     weight_zero_points,
     zero_points,
 )
-
-from codegen import ops, oracle
-from codegen.ir import Array
-from codegen.kernels.base import Variant
-from codegen.kernels.fast_kernels import FAST_DSP
-from codegen.target import CoreName, Optimize, target
 
 HEADERS = tuple(f"{v.name}.h" for v in FAST_DSP)
 BY_NAME = {v.name: v for v in FAST_DSP}

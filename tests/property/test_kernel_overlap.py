@@ -12,7 +12,6 @@ import pytest
 from host_program import run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import Builder
 
 from codegen import compile_lowered, oracle
 from codegen.build import Compiled
@@ -21,6 +20,7 @@ from codegen.ir import Graph
 from codegen.kernels.overlap import window_lead
 from codegen.ops import ConvS8, MaxPool, Requant, Window
 from codegen.target import target
+from simharness.testing.networks import Builder
 
 PLAIN = target("m3", reference_kernels=True)
 

@@ -26,7 +26,6 @@ from kernel_host import (
     library_source,
     sanitized_host,
 )
-from strategies import CASES, Case
 
 import runtime_c
 from codegen import ops, oracle
@@ -34,6 +33,7 @@ from codegen.ir import Array
 from codegen.kernels import REFERENCES
 from codegen.kernels.reference import Reference
 from codegen.target import CoreName
+from simharness.testing.strategies import CASES, Case
 
 EXAMPLES = 100
 ARM_GCC = pytest.mark.needs("arm-none-eabi-gcc")

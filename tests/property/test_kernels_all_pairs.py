@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from kernel_call import node_outputs, node_task, variant_of
 from kernel_host import Host, host
-from strategies import Case
 
 from codegen import ops, oracle
 from codegen.ir import Array
+from simharness.testing import strategies
+from simharness.testing.strategies import Case
 
 EVERY = np.arange(-128, 128, dtype=np.int8)
 PATHS = {"float": (), "integer": ("-DNN_REQUANT_INTEGER",)}

@@ -11,13 +11,13 @@ import pytest
 from host_program import run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import Builder, networks
 
 from codegen import compile_lowered, oracle
 from codegen.ir import Graph
 from codegen.kernels.reference import Reference
 from codegen.ops import Concat, Slice, View
 from codegen.target import target
+from simharness.testing.networks import Builder, networks
 
 M4 = target("m4")
 PLAIN = target("m4", reference_kernels=True)

@@ -11,7 +11,6 @@ import pytest
 from host_program import run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import Builder
 
 from codegen import compile_lowered, oracle
 from codegen.errors import PlanError
@@ -19,6 +18,7 @@ from codegen.ir import Array, Graph
 from codegen.ops import ConvS8, MaxPool, Requant, Window
 from codegen.planner.tiles import macs, stage, tiled
 from codegen.target import target
+from simharness.testing.networks import Builder
 
 M4 = target("m4")
 

@@ -14,13 +14,13 @@ from hypothesis.strategies import SearchStrategy
 from kernel_call import node_outputs, node_task
 from kernel_emitted import Layer, emitted_on_core
 from kernel_host import host, sanitized_host
-from strategies import CASES, Case, case
 from test_fast_kernels import assert_same, convs, dense, expected
 
 from codegen.ir import Array
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
 from codegen.ops import ConvS8, Requant, Window
 from codegen.target import CoreName, Optimize, target
+from simharness.testing.strategies import CASES, Case, case
 
 HEADERS = tuple(f"{v.name}.h" for v in FAST_V6M)
 BY_NAME = {v.name: v for v in FAST_V6M}

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import networks
 
 import simharness
 from codegen import compile_lowered
 from codegen.ir import Graph
 from codegen.target import target
 from simharness import execution, pipeline
+from simharness.testing.networks import networks
 
 PUBLISHED = (
     "mlperf_ic_resnet8_int8", "mlperf_kws_dscnn_int8_nchw", "mlperf_vww_mbv1_int8",

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from host_program import compile_program, run_program, write
 from kernel_host import WARNINGS
-from random_networks import Builder
 
 from codegen import compile_lowered, oracle
 from codegen.build import Compiled
@@ -21,6 +20,7 @@ from codegen.emit.sources import fold
 from codegen.ir import Graph
 from codegen.ops import Copy
 from codegen.target import target
+from simharness.testing.networks import Builder
 
 M4 = target("m4")
 PLAIN = target("m4", reference_kernels=True)

@@ -45,8 +45,7 @@ def test_the_arrow_test_sees_a_forbidden_import() -> None:
 
 
 def test_every_module_has_a_licence_line() -> None:
-    """The first line of each Python and C file is its SPDX identifier (a script's may be second).
-    """
+    """The first line of each Python and C file is its SPDX identifier; a script may start #!."""
     for package in (*MAY_IMPORT, "tests", "benchmarks"):
         for path in [*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.[ch]")]:
             head = path.read_text(encoding="utf-8").splitlines()[:2]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import CASES, Case, broadcast_shapes
 
 from codegen import ops
 from codegen.errors import UnsupportedError
@@ -19,6 +18,7 @@ from codegen.kernels.binary import broadcast_axes
 from codegen.kernels.c_text import c_float
 from codegen.kernels.data import dense_steps, merge_axes
 from codegen.target import target
+from simharness.testing.strategies import CASES, Case, broadcast_shapes
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from random_networks import Builder
 
 import codegen.planner.check as check_module
 from codegen.build import Compiled, compile_lowered
@@ -19,6 +18,7 @@ from codegen.ir import Graph, Node
 from codegen.kernels.base import Call, Overlap
 from codegen.planner.check import check
 from codegen.target import Target, target
+from simharness.testing.networks import Builder
 
 M4 = target("m4", reference_kernels=True)
 

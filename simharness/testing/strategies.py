@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random lowered layers for property tests: one-node graphs with values for their activations.
+"""Hypothesis strategies for layers and quantization parameters: one-node graphs with values.
 
 `CASES[kernel]` draws a `Case` that the reference of that name runs. Shapes are small and awkward
 (odd channels, windows larger than the input, padding on one side); values come from a seed, so that

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random small networks in the lowered dialect, for everything that must hold for any graph."""
+"""Hypothesis strategies for small networks in the lowered dialect, hostile names included."""
 
 from __future__ import annotations
 
