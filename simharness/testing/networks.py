@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from codegen.ir import Array, Graph, Node, Quant, Tensor
+from codegen.ir import Array, DType, Graph, Node, Quant, Tensor
 from codegen.ops import (
     BinaryS8,
     Concat,
@@ -35,8 +35,7 @@ class Builder:
 
     def _tensor(self, shape: tuple[int, ...], data: Array | None = None) -> str:
         name = f'*/ "{len(self.tensors)}" ??/\n'
-        dtype = "int8" if data is None else str(data.dtype)
-        assert dtype in ("int8", "int32")
+        dtype: DType = "int8" if data is None or data.dtype == np.int8 else "int32"
         self.tensors[name] = Tensor(name, shape, dtype, data, _QUANT)
         return name
 
@@ -128,7 +127,8 @@ def networks(draw: st.DrawFn, most_nodes: int = 14) -> Graph:
         elif kind == "other":
             perm = draw(st.permutations([1, 2, 3]))
             moved = tuple(b.shape(x)[axis] for axis in perm)
-            op = draw(st.sampled_from([Copy(), Transpose((0, *perm))]))
+            moves: list[Op] = [Copy(), Transpose((0, *perm))]
+            op = draw(st.sampled_from(moves))
             y = b.add(op, (x,), b.shape(x) if isinstance(op, Copy) else (1, *moved))
         else:
             y = b.view(x)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import strategies as st
@@ -474,7 +474,8 @@ def concat(draw: DrawFn) -> Case:
 @st.composite
 def pad(draw: DrawFn) -> Case:
     x = draw(either_values(draw(shapes())))
-    mode = draw(st.sampled_from(["constant", "reflect", "edge"]))
+    modes: list[Literal["constant", "reflect", "edge"]] = ["constant", "reflect", "edge"]
+    mode = draw(st.sampled_from(modes))
     before, after = [], []
     for size in x.shape:
         most = size - 1 if mode == "reflect" else 3
