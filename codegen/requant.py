@@ -159,7 +159,7 @@ def long_multiply(
         if exact:
             factor, offset = _integers(demands, slope, 32 + shift)
         else:
-            factor = np.rint(slope * 2.0 ** (32 + shift)).astype(np.int64)
+            factor = np.rint(np.minimum(slope * 2.0 ** (32 + shift), 2.0**62)).astype(np.int64)
             offset = np.full(slope.shape, (2 * requant.out_zp + 1) << (31 + shift), np.int64)
         fits = (factor > 0) & (factor <= _MAX_FACTOR)
         recipe = LongMultiply(
@@ -208,7 +208,7 @@ def short_multiply(requant: Requant, acc_min: I64, acc_max: I64) -> ShortMultipl
     scale = 2.0**_SHORT_SHIFT
     flat = ((rising.steps <= rising.least[:, None]) | (rising.steps > rising.most[:, None])).all(1)
     slope = np.where(flat, 0, rising.slope)
-    factor = np.rint(slope * scale).astype(np.int64) * rising.sign
+    factor = np.rint(np.minimum(slope * scale, 2.0**62)).astype(np.int64) * rising.sign
     middle = rising.slope * rising.sign * centre + requant.out_zp
     middle = np.clip(middle, requant.lo - 0.4, requant.hi + 0.4)
     fits = limit < 2**31
@@ -373,7 +373,8 @@ def _integers(demands: _Demands, slope: F64, shift: int, grain: int = 0) -> tupl
     C is a multiple of 2^grain. Given M, the interval of C that meets all demands is exact; a few
     neighbours of the best slope are tried.
     """
-    base = np.rint(slope * 2.0**shift).astype(np.int64)
+    # Beyond 62 bits nothing is provable, and the cast must stay defined.
+    base = np.rint(np.minimum(slope * 2.0**shift, 2.0**62)).astype(np.int64)
     factor, offset = np.maximum(base, 1), np.zeros(base.shape, np.int64)
     open_rows = np.arange(base.size)
     target = demands.level << np.int64(shift)

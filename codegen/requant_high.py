@@ -87,7 +87,8 @@ def _search(
     largest = float(slope.max(initial=2.0**-40)) / step
     shift = int(np.clip(np.floor(-1 - np.log2(largest * (1 + 1e-6))), 1, _MAX_SHIFT))
 
-    base = np.maximum(np.rint(slope / step * 2.0 ** (32 + shift)).astype(np.int64), 1)
+    wanted = np.minimum(slope / step * 2.0 ** (32 + shift), 2.0**62)
+    base = np.maximum(np.rint(wanted).astype(np.int64), 1)
     level = demands.level << np.int64(32 + shift)
     turns = np.arange(_TURNS, dtype=np.int64)
     chosen = np.zeros((3, base.size), np.int64)

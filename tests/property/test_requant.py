@@ -199,3 +199,13 @@ def select(recipe: Recipe, rows: Bools) -> Recipe:
         if hasattr(recipe, name)
     }
     return replace(recipe, **picked)
+
+
+def test_multipliers_beyond_all_reason_are_refused_quietly() -> None:
+    """A multiplier whose fixed-point form leaves 64 bits is unproven, with no undefined cast."""
+    ends = np.array([-11392], np.int64), np.array([11303], np.int64)
+    for multiplier in (8192.0, 1e6, -(2.0**30)):
+        extreme = Requant(np.array([multiplier], np.float32), 0, 0)
+
+        assert not split_multiply(extreme, *ends).proven.any()
+        assert not long_multiply(extreme, *ends).proven.any()
