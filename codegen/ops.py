@@ -22,8 +22,7 @@ INF = float("inf")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A sliding window over H, W. 1-D operators have H = 1. `pads` is (top, left, bottom, right).
-    """
+    """A sliding window over H, W. 1-D operators have H = 1. `pads`: top, left, bottom, right."""
 
     kernel: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
@@ -148,8 +147,7 @@ UnaryKind = Literal["clip", "leakyrelu", "hardswish", "hardsigmoid", "sigmoid", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnaryF32:
-    """Element-wise on float32. clip: (lo, hi); leakyrelu: (alpha, _); hardsigmoid: (alpha, beta).
-    """
+    """Element-wise float32. clip: (lo, hi); leakyrelu: (alpha, _); hardsigmoid: (alpha, beta)."""
 
     kind: UnaryKind
     p0: float = 0.0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from codegen.errors import ModelError, Problem
 from codegen.ir import Graph
+from codegen.load.qoperator import expand_qoperators
 from codegen.load.quantization import check_quantization
 from codegen.load.read import read_model
 from codegen.load.translate import translate
@@ -25,7 +26,9 @@ def load(path: str | Path) -> Graph:
     with all the problems found.
     """
     try:
-        graph = translate(read_model(Path(path)), Path(path))
+        model = read_model(Path(path))
+        expand_qoperators(model, Path(path).parent)
+        graph = translate(model, Path(path))
     except UnicodeDecodeError:
         raise ModelError(Problem("a name in it is not valid UTF-8", Path(path).name)) from None
     return check_quantization(graph)

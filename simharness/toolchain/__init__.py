@@ -84,9 +84,7 @@ def build(
         raise UsageError(f"a source's name must be a plain relative path: {bad[0]!r}")
     flags = (*compilers.compile_flags(compiler, core, optimize), *(f"-D{d}" for d in defines))
     link = (*compilers.link_flags(compiler, keep_all=keep_all), *compilers.libraries(compiler))
-    own = firmware.sources(
-        program, semihosting=semihosting, measuring=measuring, showing=showing
-    )
+    own = firmware.sources(program, semihosting=semihosting, measuring=measuring, showing=showing)
     name = cache.key(
         "image 2", compiler.version, *flags, "--", *compilers.FIRMWARE_FLAGS[compiler.name], *link,
         repr((memories, wish, fallback, stack_bytes)), firmware.template(), "--",

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from onnx_networks import Array, example, means, models, runtime
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from codegen.load import load
 from codegen.oracle import run
@@ -66,11 +66,21 @@ class Samples(CalibrationDataReader):  # type: ignore[misc]
 
 
 @settings(max_examples=25)
-@given(models(""), st.booleans(), st.sampled_from(list(QuantType)[:2]), st.booleans())
+@given(
+    models(""),
+    st.sampled_from(QuantFormat),
+    st.booleans(),
+    st.sampled_from(list(QuantType)[:2]),
+    st.booleans(),
+)
 def test_networks_that_quantize_static_makes(
-    model: tuple[bytes, tuple[int, ...]], per_channel: bool, activation: QuantType, pairs: bool
+    model: tuple[bytes, tuple[int, ...]],
+    form: QuantFormat,
+    per_channel: bool,
+    activation: QuantType,
+    pairs: bool,
 ) -> None:
-    """Float networks through ONNX Runtime's own quantizer: the main road."""
+    """Float networks through ONNX Runtime's own quantizer, in both its formats: the main road."""
     content, shape = model
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "f.onnx", Path(folder) / "q.onnx"
@@ -78,7 +88,7 @@ def test_networks_that_quantize_static_makes(
         logging.disable(logging.WARNING)  # it advises at length
         with warnings.catch_warnings(action="ignore"):
             quantize_static(
-                source, target, Samples(shape), per_channel=per_channel,
+                source, target, Samples(shape), form, per_channel=per_channel,
                 activation_type=activation, weight_type=QuantType.QInt8,
                 extra_options={"AddQDQPairToWeight": pairs},
             )  # fmt: skip

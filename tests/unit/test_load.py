@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from codegen.errors import CodegenError, ModelError, UnsupportedError
+from codegen.ir import OnnxOp
 from codegen.load import load
 
 FLOAT = TensorProto.FLOAT
@@ -269,3 +270,42 @@ def test_missing_external_data_is_named(tmp_path: Path) -> None:
 def test_half_precision_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="FLOAT16"):
         load(save(tmp_path / "m.onnx", [relu()], [1, 2], element=TensorProto.FLOAT16))
+
+
+def _qgemm(tmp_path: Path, a_scale: object, **attrs: object) -> Path:
+    constants = {
+        "as": np.asarray(a_scale), "bs": np.float32([0.25, 0.5]), "ys": np.float32(2),
+        "z": np.int8(0), "zs": np.int8([0, 0]), "b": np.int8([[1, 2], [3, 4]]),
+        "c": np.int32([5, 6]), }  # fmt: skip
+    inputs = ["x", "as", "z", "b", "bs", "zs", "c", "ys", "z"]
+    node = helper.make_node("QGemm", inputs, ["y"], "gemm", domain="com.microsoft", **attrs)
+    tensors = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    return save(tmp_path / "m.onnx", [node], [1, 2], tensors, element=TensorProto.INT8)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_a_qoperator_node_loads_as_its_standard_form(tmp_path: Path, transposed: int) -> None:
+    graph = load(_qgemm(tmp_path, np.float32(0.5), transB=transposed))
+    assert [node.op.type for node in graph.nodes if isinstance(node.op, OnnxOp)] == [
+        *["DequantizeLinear"] * 3, "Gemm", "QuantizeLinear", ]  # fmt: skip
+    bias = graph.nodes[2].inputs[1]
+    np.testing.assert_array_equal(graph.constant(bias), np.float32([0.125, 0.25]))
+    quant = graph.tensors["b"].quant
+    assert quant is not None and quant.axis == 1 - transposed
+
+
+@pytest.mark.parametrize(
+    ("a_scale", "attrs"),
+    [
+        (np.float32(0.5), {"alpha": 2.0}),
+        (np.float32(0.5), {"alpha": "text"}),
+        (np.float32(0.5), {"unheard": 1}),
+        (np.float32([0.5] * 3), {}),
+        (np.int64(1), {}),
+    ],
+)
+def test_a_qoperator_node_without_standard_form_is_refused_by_name(
+    tmp_path: Path, a_scale: object, attrs: dict[str, object]
+) -> None:
+    with pytest.raises(UnsupportedError, match="'gemm'"):
+        load(_qgemm(tmp_path, a_scale, **attrs))
