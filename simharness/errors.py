@@ -46,7 +46,7 @@ class FaultError(SimharnessError):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the errors of the lower packages, which know nothing of simharness, into `UsageError`."""
+    """Turn errors of the lower packages, which know nothing of simharness, into `UsageError`."""
     try:
         yield
     except (CodegenError, MachineError) as error:

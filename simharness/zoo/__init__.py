@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The networks that ship with simharness, addressed as `zoo:NAME` wherever a model path is taken."""
+"""The networks that ship with simharness: `zoo:NAME` wherever a model path is taken."""
 
 from __future__ import annotations
 
