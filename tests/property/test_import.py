@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 from onnx_networks import Array, example, means, models, runtime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -102,4 +103,35 @@ def test_networks_that_quantize_static_makes(
 def test_a_mean_left_in_float(model: tuple[bytes, tuple[int, ...]]) -> None:
     """Sums in another order may fall on the other side of a tie: at most one step."""
     ours, theirs = both(*model)
+    assert np.abs(ours.astype(np.int32) - theirs.astype(np.int32)).max() <= 1
+
+
+ROUND_SCALES = st.sampled_from([0.01, 0.02, 0.05, 0.1, 0.2])
+"""Where scales are round numbers, sums lie on ties of the rounding."""
+
+
+@given(ROUND_SCALES, ROUND_SCALES, ROUND_SCALES, st.integers(0, 99))
+def test_a_product_left_in_float(x_scale: float, w_scale: float, y_scale: float, seed: int) -> None:
+    """ONNX Runtime does not fuse a MatMul behind a Flatten without quantizers: at most one step."""
+    weights = np.random.default_rng(seed).integers(-128, 128, (24, 10)).astype(np.int8)
+    values = {
+        "xs": np.float32(x_scale), "ws": np.float32(w_scale), "ys": np.float32(20 * y_scale),
+        "z": np.int8(0), "w": weights, }  # fmt: skip
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "xs", "z"], ["a"]),
+        helper.make_node("Flatten", ["a"], ["b"]),
+        helper.make_node("DequantizeLinear", ["w", "ws", "z"], ["c"]),
+        helper.make_node("MatMul", ["b", "c"], ["d"]),
+        helper.make_node("QuantizeLinear", ["d", "ys", "z"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.INT8, [8, 2, 3, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    ours, theirs = both(model.SerializeToString(), (8, 2, 3, 4))
     assert np.abs(ours.astype(np.int32) - theirs.astype(np.int32)).max() <= 1
