@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simharness.errors import UsageError
+from simharness.report.figures import brief, number
 from simharness.report.model import Layer, Report, Results
 
 Status = Literal["worse", "within", "same", "better", "new", "gone"]
@@ -64,9 +65,9 @@ class LayerDelta:
     room: Delta
 
     @property
-    def weight(self) -> float:
-        """For sorting: what moved most comes first."""
-        return max(abs(self.cycles.change or 0.0), abs(_present(self.cycles)))
+    def growth(self) -> float:
+        """Cycles more than before; a layer that only one report has counts whole."""
+        return (self.cycles.head or 0.0) - (self.cycles.base or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +192,11 @@ def _failed(delta: Delta) -> bool:
     return delta.status == "worse" or (delta.status == "gone" and delta.gate is not None)
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
-
-
 def _failure(delta: Delta) -> str:
     if delta.status == "gone":
         return f"{delta.metric} is missing from the new report"
     change, relative = delta.change or 0.0, delta.relative
-    text = f"{delta.metric} got worse by {_number(change)} {delta.unit}".rstrip()
+    text = f"{delta.metric} got worse by {number(change)} {delta.unit}".rstrip()
     share = f" ({100 * relative:+.3g}%)" if relative is not None else ""
     return f"{text}{share}, allowed is {delta.gate}"
 
@@ -222,7 +219,7 @@ def _blame(delta: Delta, layers: tuple[LayerDelta, ...]) -> str:
     if worst is None or grown(worst) <= 0:
         return ""
     unit = "cycles" if part == "cycles" else "B"
-    return f", most in layer {worst.name} ({grown(worst):+,.0f} {unit})"
+    return f", most in layer {brief(worst.name)} ({grown(worst):+,.0f} {unit})"
 
 
 def _verdicts(base: Report, head: Report) -> list[str]:
@@ -230,7 +227,9 @@ def _verdicts(base: Report, head: Report) -> list[str]:
     check = head.results.check
     if check is not None and not check.ok:
         where = check.divergence
-        found.append(f"the outputs are wrong{f', first in layer {where.layer}' if where else ''}")
+        found.append(
+            f"the outputs are wrong{f', first in layer {brief(where.layer)}' if where else ''}"
+        )
     if base.results.check is not None and check is None:
         found.append("the new report has no check of the outputs")
     if base.results.fit.ok and not head.results.fit.ok:
@@ -244,14 +243,14 @@ def _worst_first(delta: Delta) -> tuple[int, float]:
 
 
 def _layers(base: Report, head: Report) -> tuple[LayerDelta, ...]:
-    """The layers that differ, the largest change of cycles first."""
+    """The layers that differ, worst first: what grew most, then what shrank least."""
     old = {layer.name: layer for layer in base.results.layers}
     new = {layer.name: layer for layer in head.results.layers}
     found = [
         _layer_delta(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])
     ]
     moved = [d for d in found if any(x.status != "same" for x in (d.cycles, d.flash, d.room))]
-    return tuple(sorted(moved, key=lambda d: -d.weight))
+    return tuple(sorted(moved, key=lambda d: -d.growth))
 
 
 def _layer_delta(name: str, old: Layer | None, new: Layer | None) -> LayerDelta:
@@ -267,13 +266,6 @@ def _layer_delta(name: str, old: Layer | None, new: Layer | None) -> LayerDelta:
         both("flash", "B", lambda y: y.text_bytes + y.weights_bytes),
         both("room", "B", lambda y: y.output_bytes + y.scratch_bytes),
     )
-
-
-def _present(delta: Delta) -> float:
-    """The only value of a figure that one report lacks, else 0."""
-    if delta.status in ("new", "gone"):
-        return delta.head if delta.head is not None else delta.base or 0.0
-    return 0.0
 
 
 def _notes(base: Report, head: Report) -> list[str]:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from simharness.report import markdown
 from simharness.report.compare import Comparison, Delta, LayerDelta
-from simharness.report.figures import number
+from simharness.report.figures import brief, number
 
 METRIC_HEAD = ("metric", "base", "now", "change", "allowed", "verdict")
 LAYER_HEAD = ("layer", "op", "cycles", "now", "change", "flash B", "RAM B")
@@ -17,32 +18,39 @@ _WORDS = {
 }  # fmt: skip
 
 
-def verdict(found: Comparison) -> str:
-    """The one line that says it all."""
+def headline(found: Comparison) -> str:
+    """Whether something got worse."""
     subject = f"{found.model} on {found.board}"
     if not found.ok:
-        return f"WORSE: {subject}: " + "; ".join(found.failures)
-    moved = sum(d.status != "same" for d in found.deltas)
-    return f"OK: {subject}: " + (
-        "nothing changed" if not moved else "nothing got worse than allowed"
-    )
+        return f"WORSE: {subject}"
+    moved = any(d.status != "same" for d in found.deltas)
+    return f"OK: {subject}: {'nothing got worse than allowed' if moved else 'nothing changed'}"
+
+
+def verdict(found: Comparison) -> str:
+    """The one line that says it all."""
+    return headline(found) + (f": {'; '.join(found.failures)}" if found.failures else "")
 
 
 def text(found: Comparison, *, layers: bool = True) -> str:
     """Plain text, aligned; layers that moved below, on demand."""
-    lines = [verdict(found), *(f"note: {note}" for note in found.notes), ""]
+    lines = [headline(found), *(f"- {failure}" for failure in found.failures)]
+    lines += [*(f"note: {note}" for note in found.notes), ""]
     lines += _aligned(METRIC_HEAD, [metric_row(d) for d in found.deltas])
     if layers and found.layers:
-        lines += ["", *_aligned(LAYER_HEAD, [layer_row(d) for d in found.layers])]
+        short = [replace(d, name=brief(d.name)) for d in found.layers]
+        lines += ["", *_aligned(LAYER_HEAD, [layer_row(d) for d in short])]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def markdown_text(found: Comparison) -> str:
     """Markdown: one table of figures, worst first; the layers that moved folded below it."""
     mark = "✅" if found.ok else "❌"
-    parts = [f"### {mark} {markdown.escape(verdict(found))}"]
-    if found.notes:
-        parts.append("\n".join(f"- {markdown.escape(note)}" for note in found.notes))
+    parts = [f"### {mark} {markdown.escape(headline(found))}"]
+    if found.failures or found.notes:
+        said = (*(f"**{markdown.escape(f)}**" for f in found.failures),
+                *map(markdown.escape, found.notes))  # fmt: skip
+        parts.append("\n".join(f"- {line}" for line in said))
     parts.append(markdown.table(METRIC_HEAD, [metric_row(d) for d in found.deltas]))
     if found.layers:
         rows = markdown.table(LAYER_HEAD, [layer_row(d) for d in found.layers])
@@ -58,7 +66,7 @@ def metric_row(delta: Delta) -> tuple[str, ...]:
         name,
         _figure(delta.base),
         _figure(delta.head),
-        _change(delta),
+        change(delta),
         str(delta.gate) if delta.gate else "any",
         _WORDS[delta.status],
     )
@@ -70,7 +78,7 @@ def layer_row(delta: LayerDelta) -> tuple[str, ...]:
         delta.op,
         _figure(delta.cycles.base),
         _figure(delta.cycles.head),
-        _change(delta.cycles),
+        change(delta.cycles),
         _both(delta.flash),
         _both(delta.room),
     )
@@ -88,7 +96,8 @@ def _figure(value: float | None) -> str:
     return f"{int(value):,}" if float(value).is_integer() else number(value)
 
 
-def _change(delta: Delta) -> str:
+def change(delta: Delta) -> str:
+    """Head minus base, with its share of the base."""
     if delta.change is None:
         return "-"
     if delta.change == 0:

@@ -52,6 +52,22 @@ def shape(value: tuple[int, ...]) -> str:
     return "x".join(map(str, value)) or "-"
 
 
+def ends(value: Interval) -> str:
+    """The interval alone."""
+    return f"{number(value.low)} to {number(value.high)}"
+
+
+def brief(name: str, width: int = 36) -> str:
+    """A layer's name for narrow places: of names that a converter has joined with ";" the last,
+    what is too long without its middle.
+    """
+    last = name.rpartition(";")[2].removesuffix("_prequant") or name
+    if len(last) <= width:
+        return last
+    half = width // 2
+    return f"{last[: width - half - 1]}…{last[-half:]}"
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
@@ -71,6 +87,13 @@ def verdict(report: Report) -> str:
     if not found.fit.ok:
         return f"DOES NOT FIT: {name}; emulated on enlarged memories, outputs are right"
     return f"OK: {name}"
+
+
+def flawless(report: Report) -> bool:
+    """Whether every check passed and the program fits: a program emulated on enlarged memories can
+    be right without fitting.
+    """
+    return report.ok and report.results.fit.ok
 
 
 def core_title(core: str) -> str:

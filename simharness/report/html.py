@@ -7,17 +7,23 @@ has its table behind it, and each figure carries the JSON key that it shows (`da
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import jinja2
 
 from simharness.report import figures
-from simharness.report.compare import Comparison
-from simharness.report.comparison_views import LAYER_HEAD, METRIC_HEAD, layer_row, metric_row
-from simharness.report.comparison_views import verdict as comparison_verdict
-from simharness.report.model import RUN_LAYER, Interval, Layer, Placed, Report
+from simharness.report.charts import changes, charts
+from simharness.report.compare import Comparison, LayerDelta
+from simharness.report.comparison_views import (
+    LAYER_HEAD,
+    METRIC_HEAD,
+    headline,
+    layer_row,
+    metric_row,
+)
+from simharness.report.model import RUN_LAYER, Layer, Placed, Report
 from simharness.report.profiles import live_bytes
 from simharness.report.serial import to_json
 from simharness.report.terminal import LAYER_COLUMNS, summary
@@ -31,21 +37,13 @@ _TEMPLATES = jinja2.Environment(
     autoescape=True,
 )
 
-PART_WORDS: Mapping[str, str] = {
-    "issue": "issue",
-    "load_use": "load-use",
-    "refill": "pipeline refill",
-    "fetch_stalls": "instruction fetch",
-    "data_stalls": "data access",
-    "external": "external memory",
-}
-_COLOURS = 8
+_Named = TypeVar("_Named", Layer, LayerDelta)
 _MAP_HEIGHT = 1000
 _STEP_WIDTH = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Card:
     """A headline figure; `key` is where the JSON has its value."""
 
     title: str
@@ -55,33 +53,6 @@ class Figure:
     key: str
     raw: float
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A coloured piece of a bar, `percent` of the longest bar wide."""
-
-    colour: int
-    percent: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    name: str
-    figure: str
-    pieces: tuple[Piece, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Bars under a legend of (colour, word)."""
-
-    title: str
-    note: str
-    legend: tuple[tuple[int, str], ...]
-    bars: tuple[Bar, ...]
-    head: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,65 +82,69 @@ class ArenaMap:
 
 
 def render(report: Report, base: Report | None = None, against: Comparison | None = None) -> str:
-    """The page; with `base`, and `against` it, it also shows what changed since."""
+    """The page; with `base`, and `against` it, what changed since comes first."""
     r = report.results
-    charts = (_cycles(r.layers), _mix(report), _energy(r.layers), _flash(r.layers))
-    maps = [_arena_map(report, "Arena")] + ([_arena_map(base, "Arena before")] if base else [])
+    word, _, subject = (headline(against) if against else figures.verdict(report)).partition(": ")
+    maps = [_arena_map(report, "Arena")]
+    if base is not None and base.results.plan != r.plan:
+        maps.append(_arena_map(base, "Arena before"))
     return _TEMPLATES.get_template("report.html.j2").render(
         report=report,
-        verdict=figures.verdict(report),
+        word=word,
+        subject=subject,
+        good=against.ok if against else figures.flawless(report),
         fit=figures.fit(r.fit),
         check=figures.check(r.check) if r.check else "not checked: the program was not run",
         divergence=figures.divergence(r.check) if r.check else "",
-        headline=_headline(report),
+        cards=_cards(report),
         memories=figures.used(r.fit),
         maps=[m for m in maps if m],
-        records=r.plan.records if r.plan else (),
-        charts=[c for c in charts if c],
+        records=[_place(p) for p in r.plan.records] if r.plan else [],
+        charts=charts(report),
         layer_columns=LAYER_COLUMNS,
-        layer_rows=[report_row(i, y) for i, y in enumerate(r.layers)],
+        layer_rows=[report_row(i, _short(y)) for i, y in enumerate(r.layers)],
         summary=summary(report),
         against=against,
-        against_verdict=comparison_verdict(against) if against else "",
+        changes=changes(against) if against else None,
         metric_head=METRIC_HEAD,
         metric_rows=[(d.status, metric_row(d)) for d in against.deltas] if against else [],
         moved_head=LAYER_HEAD,
-        moved_rows=[layer_row(d) for d in against.layers] if against else [],
+        moved_rows=[layer_row(_short(d)) for d in against.layers] if against else [],
         size=figures.size,
         json=jinja2.filters.do_mark_safe(to_json(report).replace("<", "\\u003c")),
     )  # fmt: skip
 
 
-def _headline(report: Report) -> list[Figure]:
+def _short(layer: _Named) -> _Named:
+    return replace(layer, name=figures.brief(layer.name))
+
+
+def _cards(report: Report) -> list[Card]:
     r = report.results
     kinds = r.sources
-    found: list[Figure] = []
+    found: list[Card] = []
 
     def add(title: str, key: str, value: float | None, unit: str = "", spread: str = "") -> None:
         if value is not None:
             shown = figures.count(value) if isinstance(value, int) else figures.number(value)
             metric = key.split(".")[0]
             source = kinds.get(metric, "")
-            found.append(Figure(title, shown, unit, spread, f"results.{key}", value, source))
+            found.append(Card(title, shown, unit, spread, f"results.{key}", value, source))
 
     if r.time_ms:
         clock = figures.hertz(report.board.clock_hz)
-        add(f"time at {clock}", "time_ms.mid", r.time_ms.mid, "ms", _ends(r.time_ms))
+        add(f"time at {clock}", "time_ms.mid", r.time_ms.mid, "ms", figures.ends(r.time_ms))
     if r.cycles:
         low, high = figures.count(r.cycles.low), figures.count(r.cycles.high)
         add("cycles", "cycles.mid", r.cycles.mid, "", f"{low} to {high}")
     if r.energy_uj:
-        add("energy", "energy_uj.mid", r.energy_uj.mid, "µJ", _ends(r.energy_uj))
+        add("energy", "energy_uj.mid", r.energy_uj.mid, "µJ", figures.ends(r.energy_uj))
     add("instructions", "instructions", r.instructions)
     add("MACs", "macs", r.macs)
     add("flash", "memory.flash_bytes", r.memory.flash_bytes, "B")
     add("arena", "memory.arena_bytes", r.memory.arena_bytes, "B")
     add("stack", "memory.stack_bytes", r.memory.stack_bytes, "B")
     return found
-
-
-def _ends(value: Interval) -> str:
-    return f"{figures.number(value.low)} to {figures.number(value.high)}"
 
 
 def _arena_map(report: Report, title: str) -> ArenaMap | None:
@@ -201,6 +176,11 @@ def _arena_map(report: Report, title: str) -> ArenaMap | None:
     )
 
 
+def _place(r: Placed) -> tuple[object, ...]:
+    name = f"scratch of {r.tensor}" if r.scratch else r.tensor
+    return name, r.memory, r.offset, r.size_bytes, r.first, r.last, r.alias
+
+
 def _box(r: Placed, scale: float, layers: list[str]) -> Box:
     kind = "scratch" if r.scratch else "alias" if r.alias else "tensor"
     first = max(r.first, 0)
@@ -216,78 +196,3 @@ def _box(r: Placed, scale: float, layers: list[str]) -> Box:
         kind=kind,
         label=f"{words}{r.tensor}: {where}",
     )
-
-
-def _bars(rows: list[tuple[str, str, list[tuple[int, str, float]]]]) -> tuple[Bar, ...]:
-    """Bars from (name, figure, [(colour, word, amount)]), to one scale."""
-    longest = max((sum(a for _, _, a in pieces) for _, _, pieces in rows), default=0.0) or 1.0
-    return tuple(
-        Bar(
-            name,
-            shown,
-            tuple(
-                Piece(colour, round(100 * amount / longest, 2), f"{word}: {figures.number(amount)}")
-                for colour, word, amount in pieces
-                if amount > 0
-            ),
-        )
-        for name, shown, pieces in rows
-    )
-
-
-def _cycles(layers: tuple[Layer, ...]) -> Chart | None:
-    timed = [y for y in layers if y.cycles]
-    if not timed:
-        return None
-    parts = list(dict.fromkeys(part for y in timed for part in y.parts or {}))
-    used = [p for p in parts if any((y.parts or {}).get(p) for y in timed)]
-    rows = [
-        (y.name, figures.count(y.cycles.mid), [
-            (used.index(p) % _COLOURS, PART_WORDS.get(p, p), float((y.parts or {}).get(p, 0)))
-            for p in used
-        ])
-        for y in timed if y.cycles
-    ]  # fmt: skip
-    legend = tuple((i % _COLOURS, PART_WORDS.get(p, p)) for i, p in enumerate(used))
-    return Chart(
-        "Cycles by layer", "modelled, most likely value, by cause", legend, _bars(rows),
-        ("layer", "cycles"),
-    )  # fmt: skip
-
-
-def _mix(report: Report) -> Chart | None:
-    timing = report.results.timing
-    if timing is None or not timing.mix:
-        return None
-    total = sum(timing.mix.values()) or 1
-    rows = [
-        (kind.replace("_", " "), f"{figures.count(n)} ({figures.percent(n / total)})",
-         [(0, kind, float(n))])
-        for kind, n in sorted(timing.mix.items(), key=lambda item: -item[1])
-    ]  # fmt: skip
-    return Chart("Instruction mix", "counted, by class", (), _bars(rows), ("class", "instructions"))
-
-
-def _energy(layers: tuple[Layer, ...]) -> Chart | None:
-    used = [(y, y.energy_uj) for y in layers if y.energy_uj]
-    rows = [
-        (y.name, f"{figures.number(e.mid)} µJ ({_ends(e)})", [(2, "energy", max(0.0, e.mid))])
-        for y, e in used
-    ]
-    if not rows:
-        return None
-    return Chart("Energy by layer", "modelled, in µJ", (), _bars(rows), ("layer", "energy"))
-
-
-def _flash(layers: tuple[Layer, ...]) -> Chart | None:
-    rows = [
-        (y.name, f"{figures.count(y.text_bytes + y.weights_bytes)} B",
-         [(0, "code", float(y.text_bytes)), (1, "weights", float(y.weights_bytes))])
-        for y in layers if y.text_bytes + y.weights_bytes
-    ]  # fmt: skip
-    if not rows:
-        return None
-    return Chart(
-        "Flash by layer", "counted, in bytes", ((0, "code"), (1, "weights")), _bars(rows),
-        ("layer", "bytes"),
-    )  # fmt: skip

@@ -23,7 +23,7 @@ def render(report: Report) -> str:
             lines.append(f"- **{escape(figures.divergence(found.check))}**")
     layers = table(LAYER_COLUMNS, [layer_row(i, y) for i, y in enumerate(found.layers)])
     return "\n\n".join((
-        f"### {'✅' if report.ok else '❌'} {escape(figures.verdict(report))}",
+        f"### {'✅' if figures.flawless(report) else '❌'} {escape(figures.verdict(report))}",
         "\n".join(lines),
         table(("", "", "source"), summary(report)),
         f"<details><summary>{len(found.layers)} layers</summary>\n\n{layers}\n\n</details>",

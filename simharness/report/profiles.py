@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from itertools import accumulate
 
 from simharness.report.model import RUN_LAYER, Layer, Report
@@ -118,7 +119,7 @@ def _costs(layers: list[Layer]) -> str:
     energies = (y.energy_uj.mid if y.energy_uj else 0.0 for y in layers)
     instructions = sum(y.instructions or 0 for y in layers)
     cycles = sum(y.cycles.mid if y.cycles else 0 for y in layers)
-    return f"{instructions} {cycles} {sum(round(1000 * e) for e in energies)}"
+    return f"{instructions} {cycles} {sum(round(1000 * Fraction(e)) for e in energies)}"
 
 
 def _function(number: int, layer: Layer) -> str:

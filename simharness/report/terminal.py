@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console
@@ -31,7 +32,9 @@ def render(report: Report, *, color: bool = False, width: int | None = None) -> 
     )
     good, bad = "green", "bold red"
     found = report.results
-    console.print(_cell(figures.verdict(report), f"bold {good}" if report.ok else bad))
+    console.print(
+        _cell(figures.verdict(report), f"bold {good}" if figures.flawless(report) else bad)
+    )
     console.print(_cell(figures.fit(found.fit), good if found.fit.ok else bad))
     if found.check:
         console.print(_cell(figures.check(found.check), good if found.check.ok else bad))
@@ -157,12 +160,12 @@ def _layers(layers: tuple[Layer, ...], *, color: bool) -> Table:
         table.add_column(
             column,
             justify="left" if column in _LEFT else "right",
-            overflow="ellipsis" if column == "layer" else "fold",
-            max_width=_NAME_WIDTH if column == "layer" else None,
+            overflow="fold",
             no_wrap=column not in ("shape", "kernel"),
         )
     for number, layer in enumerate(layers):
-        table.add_row(*(_cell(cell) for cell in layer_row(number, layer)))
+        short = replace(layer, name=figures.brief(layer.name, _NAME_WIDTH))
+        table.add_row(*(_cell(cell) for cell in layer_row(number, short)))
     return table
 
 
