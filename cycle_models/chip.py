@@ -23,7 +23,8 @@ _FOLDER = Path(__file__).parent / "chips"
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One address range of a chip. `alias_of` names the memory that it shows again, else ""."""
+    """One address range of a chip. `alias_of` names the memory that it shows again, else "";
+    `executable`: the core can fetch instructions from it."""
 
     name: str
     kind: Kind
@@ -31,6 +32,7 @@ class Memory:
     size_bytes: int
     writable: bool
     alias_of: str
+    executable: bool
     source: str
     status: str
 
@@ -159,6 +161,7 @@ def _memory(path: Path, name: str, table: Table) -> Memory:
         size_bytes=size,
         writable=bool(table.get("writable", kind != "flash")),
         alias_of=str(table.get("alias_of", "")),
+        executable=bool(table.get("executable", True)),
         source=table["source"],
         status=table["status"],
     )

@@ -39,6 +39,7 @@ def run(
     sanitize: bool = False,
     patches: str | None = None,
     ram_limit_bytes: int | None = None,
+    place: str = "",
     reuse: bool = False,
     progress: Progress = silent,
 ) -> Report:
@@ -54,6 +55,8 @@ def run(
     `patches` ("auto", "off" or "RxC"; "auto" under a limit, else "off", by default) runs the early
     layers tile by tile; `ram_limit_bytes` asks for the cheapest program whose arena is no larger,
     and `report.results.plan.choices` says what for.
+    `place` says which of the board's memories holds what, as in "code=itcm,arena=dtcm" (kinds:
+    code, weights, data, arena, stack); what is not named stays where the board has it.
     `reuse` takes the report of an earlier equal run from the cache, where nothing that it rests on
     has changed since: model, options, machine files, compiler, libraries, or simharness itself.
     Outputs that differ from ONNX Runtime's are no error: `report.ok` is False then and
@@ -63,7 +66,7 @@ def run(
     options = RunOptions(
         core, board, clock_hz, toolchain, optimize, requant, planner, reference_kernels, engine,
         inputs, samples, seed, emulate_anyway, budget, timing, sanitize,
-        _patches(patches, ram_limit_bytes), ram_limit_bytes,
+        _patches(patches, ram_limit_bytes), ram_limit_bytes, place,
     )  # fmt: skip
     key = earlier.key(model, options) if reuse else ""
     known = earlier.find(key) if key else None

@@ -18,6 +18,7 @@ from simharness.options import TimingMode
 from simharness.pipeline import Machine
 from simharness.report.model import Sanitizer
 from simharness.toolchain import ROOMY, Built
+from simharness.toolchain.placement import NOTHING_ASKED
 
 
 def require(engine: Engine) -> None:
@@ -35,7 +36,8 @@ def image_for(
         return pipeline.link(compiled, machine, toolchain, measuring=True).image
     if platform is None:
         return built.image
-    memories = platform(machine.core)
+    # Where memories were asked for by name, the engine must have them.
+    memories = platform(machine.core) if machine.place == NOTHING_ASKED else ()
     own = pipeline.link(compiled, machine, toolchain, memories=memories, semihosting=True)
     return own.image
 
@@ -73,7 +75,7 @@ def energy_of(timed: Timing | None, machine: Machine) -> Energy | None:
     """The energy of what was timed; None where nothing was, or the board has no run current."""
     if timed is None or "energy" not in machine.chip.table:
         return None
-    return energy(timed, machine.chip, machine.clock_hz)
+    return energy(timed, machine.chip, machine.clock_hz, code=machine.place.code or None)
 
 
 def watched(

@@ -43,3 +43,4 @@ class RunOptions:
     sanitize: bool = False
     patches: str = "off"
     ram_limit_bytes: int | None = None
+    place: str = ""

@@ -20,6 +20,7 @@ from simharness.files import sha256, shown_path
 from simharness.image import Memory
 from simharness.report.model import InputFile
 from simharness.toolchain import Built, Port, Program
+from simharness.toolchain.placement import NOTHING_ASKED, Asked, parse
 
 DEFAULT_CORE = "m4"
 
@@ -28,17 +29,22 @@ _Choice = TypeVar("_Choice", bound=str)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Machine:
-    """A core on a board at a clock."""
+    """A core on a board at a clock, and which of its memories is to hold what."""
 
     core: CoreName
     chip: Chip
     clock_hz: int
+    place: Asked = NOTHING_ASKED
 
 
-def machine_for(core: str | None, board: str | Path | None, clock_hz: int | None) -> Machine:
+def machine_for(
+    core: str | None, board: str | Path | None, clock_hz: int | None, place: str = ""
+) -> Machine:
     """The machine that these words mean: a core alone stands for its default board.
 
-    Raises UsageError on a board of another core or a clock that the board cannot reach,
+    `place` is as in "code=itcm,arena=dtcm" (simharness.toolchain.placement).
+    Raises UsageError on a board of another core, a clock that the board cannot reach, memories
+    that it does not have;
     MachineError on unknown names (listing the known ones) and bad files.
     """
     if core is not None:
@@ -55,7 +61,7 @@ def machine_for(core: str | None, board: str | Path | None, clock_hz: int | None
         raise UsageError(
             f"{chip.name} runs at up to {chip.clock_max_hz} Hz; {clock} Hz is out of reach"
         )
-    return Machine(cast(CoreName, chip.core), chip, clock)
+    return Machine(cast(CoreName, chip.core), chip, clock, parse(place, chip))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,7 @@ def link(
             tuple(Port(p.ctype, p.count) for p in program.inputs),
             tuple(Port(p.ctype, p.count) for p in program.outputs),
         ),
+        place=NOTHING_ASKED if memories else machine.place,
         toolchain=toolchain,
         optimize=compiled.target.optimize,
         layers=tuple(layer.symbol for layer in program.layers),

@@ -48,7 +48,7 @@ def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
         o.optimize, o.requant, o.planner, o.reference_kernels, o.patches, o.ram_limit_bytes
     )
     with translated():
-        machine = pipeline.machine_for(o.core, o.board, o.clock_hz)
+        machine = pipeline.machine_for(o.core, o.board, o.clock_hz, o.place)
         emulator = engines.engine(o.engine)
         execution.require(emulator)
         path, model_input = pipeline.model_file(model)
@@ -83,6 +83,7 @@ def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
     options = Options(
         o.optimize, o.requant, o.planner, o.reference_kernels,
         found.check.samples if found.check else 0, o.seed, o.budget, o.patches, o.ram_limit_bytes,
+        o.place,
     )  # fmt: skip
     return _report(model_input.path, tuple(files), options, compiled, machine, built, found)
 
@@ -124,6 +125,7 @@ def _report(
         macs=sum(layer.macs for layer in layers),
         removed=assemble.removed(compiled),
         memory=assemble.memory(compiled, built.image, trace.stack_bytes if trace else None),
+        placement=assemble.placement(built),
         plan=assemble.plan(compiled),
         timing=assemble.timing(timed) if timed else None,
         supply=assemble.supply(found.energy) if found.energy else None,

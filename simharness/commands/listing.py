@@ -77,6 +77,7 @@ def _boards() -> Rows:
         rows.append({
             "board": chip.name, "core": chip.core, "clock_hz": chip.clock_default_hz,
             "memory_bytes": {m.name: m.size_bytes for m in chip.memories if not m.alias_of},
+            "place": ",".join(f"{kind}={memory}" for kind, memory in chip.placement.items()),
             "description": chip.description,
         })  # fmt: skip
     return rows

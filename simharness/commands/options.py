@@ -28,6 +28,15 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_place_option(parser: argparse.ArgumentParser) -> None:
+    """--place."""
+    parser.add_argument(
+        "--place", metavar="KIND=MEMORY,...", default="",
+        help="which memory of the board holds what, as code=itcm,weights=flash,arena=dtcm; kinds: "
+        "code, weights, data, arena, stack; memories: 'simharness boards' (default: the board's)",
+    )  # fmt: skip
+
+
 def add_code_options(parser: argparse.ArgumentParser) -> None:
     """How the C is generated."""
     group = parser.add_argument_group("generated code")

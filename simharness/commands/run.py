@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simharness.commands.options import add_code_options, add_machine_options, positive
+from simharness.commands.options import (
+    add_code_options,
+    add_machine_options,
+    add_place_option,
+    positive,
+)
 from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
 from simharness.errors import UsageError
 from simharness.options import Progress
@@ -19,8 +22,7 @@ from simharness.report.formats import FORMATS, view
 if TYPE_CHECKING:
     from simharness.report import Report
 
-STAGES = 6
-TOOLCHAINS = ("auto", "gcc", "zig")
+_STAGES = 6
 
 
 def add(commands: Commands) -> None:
@@ -33,26 +35,13 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="an .onnx file, or zoo:NAME")
     add_machine_options(parser)
+    add_place_option(parser)
     add_code_options(parser)
-    group = add_run_options(parser, {"all": "a report for each"})
-    group.add_argument(
-        "--reuse", action="store_true",
-        help="take the report of an earlier equal run where nothing it rests on has changed",
-    )  # fmt: skip
-    add_output_options(parser)
-    add_talk_options(parser)
-    parser.set_defaults(handler=handle)
-
-
-def add_run_options(
-    parser: argparse.ArgumentParser, more: Mapping[str, str] = MappingProxyType({})
-) -> argparse._ArgumentGroup:
-    """How to build and run a network, beyond its machine and its code."""
     group = parser.add_argument_group("run")
     group.add_argument(
-        "--toolchain", choices=(*TOOLCHAINS, *more), default="auto",
-        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig)"
-        + "".join(f"; {name}: {what}" for name, what in more.items()),
+        "--toolchain", choices=("auto", "gcc", "zig", "all"), default="auto",
+        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig); "
+        "all: a report for each",
     )  # fmt: skip
     group.add_argument(
         "--engine", default="unicorn", metavar="NAME", help="the emulator (default: unicorn)"
@@ -79,6 +68,10 @@ def add_run_options(
         help="give up after so many instructions per inference (default: 20 billion)",
     )  # fmt: skip
     group.add_argument(
+        "--reuse", action="store_true",
+        help="take the report of an earlier equal run where nothing it rests on has changed",
+    )  # fmt: skip
+    group.add_argument(
         "--timing", choices=("auto", "zero-wait"), default="auto",
         help="simulate the board's flash and caches (auto), or take memories as zero-wait",
     )  # fmt: skip
@@ -86,7 +79,9 @@ def add_run_options(
         "--sanitize", action="store_true",
         help="watch every memory access: dead, foreign or uninitialized bytes, stray writes",
     )  # fmt: skip
-    return group
+    add_output_options(parser)
+    add_talk_options(parser)
+    parser.set_defaults(handler=handle)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -103,11 +98,8 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     """Run with each compiler, print the reports; 1 when a check failed."""
     names = ("gcc", "zig") if arguments.toolchain == "all" else (arguments.toolchain,)
-    with talk.progress(STAGES * len(names)) as progress:
-        reports = [
-            run_model(arguments, arguments.model, name, progress, reuse=arguments.reuse)
-            for name in names
-        ]
+    with talk.progress(_STAGES * len(names)) as progress:
+        reports = [_run(arguments, name, progress) for name in names]
     texts = [rendered(r, arguments.format, arguments.output, talk) for r in reports]
     deliver(joined(texts, arguments.format), arguments.output, talk)
     for report in reports:
@@ -126,21 +118,13 @@ def joined(texts: Sequence[str], style: str) -> str:
     raise UsageError(f"--toolchain all has no --format {style}: choose table, md or json")
 
 
-def run_model(
-    arguments: argparse.Namespace,
-    model: str | Path,
-    toolchain: str,
-    progress: Progress,
-    *,
-    reuse: bool,
-) -> Report:
-    """`simharness.run` with what the command line says."""
+def _run(arguments: argparse.Namespace, toolchain: str, progress: Progress) -> Report:
     progress("starting")
     import simharness
     from simharness.options import BUDGET
 
     return simharness.run(
-        model,
+        arguments.model,
         core=arguments.core,
         board=arguments.board,
         clock_hz=arguments.clock_hz,
@@ -159,7 +143,8 @@ def run_model(
         sanitize=arguments.sanitize,
         patches=arguments.patches,
         ram_limit_bytes=arguments.ram_limit_bytes,
-        reuse=reuse,
+        place=arguments.place,
+        reuse=arguments.reuse,
         progress=progress,
     )
 

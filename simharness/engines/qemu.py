@@ -12,13 +12,13 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from cycle_models.profile import Block, Edge, Profile
-from simharness import native
+from simharness import elf, native
 from simharness.engines.base import EngineInfo, Missing, Trace
 from simharness.errors import FaultError, ToolMissingError, UsageError
 from simharness.image import Image, Memory
@@ -58,6 +58,22 @@ _BOARDS = {
 }  # fmt: skip
 
 
+_F2 = (
+    Memory("FLASH", 0x0800_0000, _MEGA, writable=False),
+    Memory("RAM", 0x2000_0000, 128 << 10, writable=True),
+)
+_WITH_TRUE_MEMORIES: Mapping[str, tuple[Board, ...]] = {
+    "m0plus": (Board("netduino2", "cortex-m3", _F2),),
+    "m3": (Board("netduino2", "cortex-m3", _F2),),
+    "m4": (Board("netduinoplus2", "cortex-m4", _F2),),
+}
+"""For images that keep the addresses of their chip: machines laid out like STM32F2 and F4."""
+
+
+def _holds(memory: Memory, first: int, end: int) -> bool:
+    return memory.origin <= first and end <= memory.origin + memory.size_bytes
+
+
 def board(core: str, *, small: bool = False) -> Board:
     """The board for a core.
 
@@ -90,6 +106,21 @@ class Qemu:
         """The memories an image must be linked for; it also needs the semihosting server."""
         return board(core, small=self._small).memories
 
+    def _where(self, image: Image) -> Board:
+        """The board that has memory wherever the image needs it."""
+        usual = board(image.core, small=self._small)
+        more = () if self._small else _WITH_TRUE_MEMORIES.get(image.core, ())
+        needed = _extents(image)
+        for where in (usual, *more):
+            if all(any(_holds(m, *e) for m in where.memories) for e in needed):
+                return where
+        first = min(needed)[0]
+        raise UsageError(
+            f"qemu has no {usual.cpu} machine with memory at every address of this image, which "
+            f"starts at {first:#010x} ({', '.join(b.machine for b in (usual, *more))} were looked "
+            "at): use --engine unicorn or renode, or leave --place out"
+        )
+
     def run(self, image: Image, inputs: Sequence[tuple[bytes, ...]], *, budget: int) -> Trace:
         """Run all input sets in one process; the first one's blocks make the profiles.
 
@@ -101,9 +132,7 @@ class Qemu:
         if not inputs:
             raise UsageError("an engine needs at least one set of inputs")
         sizes = _output_sizes(image)
-        where = board(image.core, small=self._small)
-        if image.memories != where.memories:
-            raise UsageError(f"the image is not linked for QEMU's {where.machine}")
+        where = self._where(image)
         with tempfile.TemporaryDirectory(prefix="simharness-qemu-") as place:
             folder = Path(place)
             (folder / "image.elf").write_bytes(image.elf)
@@ -134,6 +163,15 @@ class Qemu:
             stack_bytes=None,
             engine=self.describe(),
         )
+
+
+def _extents(image: Image) -> list[tuple[int, int]]:
+    """First address and end of everything that the image loads or uses."""
+    parsed = elf.parse(image.elf)
+    return [
+        *((s.address, s.address + len(s.data)) for s in parsed.load),
+        *((address, address + size) for address, size in parsed.places.values()),
+    ]
 
 
 def _read(path: Path) -> bytes:

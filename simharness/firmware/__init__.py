@@ -21,6 +21,9 @@ GUARD_SYMBOLS = (
     "sim_guard_arena_high",
 )
 
+NULL_BYTES = 32
+"""Left free at address 0 of a RAM: a valid object must not have the null address."""
+
 _HERE = Path(__file__).parent
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE),
@@ -52,8 +55,13 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which memory holds what (by name). Writable weights are copied there from `code` at start."""
+    """Which memory holds what (by name).
 
+    `boot` holds the vectors, the start-up code, and the first values of all that lies in RAM:
+    the start-up code copies them.
+    """
+
+    boot: str
     code: str
     weights: str
     data: str
@@ -61,7 +69,7 @@ class Placement:
     stack: str
 
     def names(self) -> frozenset[str]:
-        return frozenset((self.code, self.weights, self.data, self.arena, self.stack))
+        return frozenset((self.boot, self.code, self.weights, self.data, self.arena, self.stack))
 
 
 def sources(
@@ -101,11 +109,12 @@ def sources(
 
 def link_script(memories: Sequence[Memory], placement: Placement, stack_bytes: int) -> str:
     """The linker script for `memories` with everything where `placement` says."""
-    copied = next(m.writable for m in memories if m.name == placement.weights)
+    writable = {m.name for m in memories if m.writable}
     return _TEMPLATES.get_template("link.ld.j2").render(
         memories=memories,
         placement=placement,
-        weights_copied=copied,
+        code_copied=placement.code in writable,
+        weights_copied=placement.weights in writable,
         stack_bytes=stack_bytes,
         guard_bytes=GUARD_BYTES,
     )

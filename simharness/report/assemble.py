@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import isinf, isnan
 
 from codegen.build import Compiled
@@ -26,15 +26,17 @@ from simharness.report.model import (
     Memory,
     MemoryFit,
     Placed,
+    Placement,
     Plan,
     Removed,
     Source,
     Supply,
     Timing,
 )
+from simharness.toolchain import Built
 from simharness.toolchain import Fit as BuiltFit
 
-_TEXT_SECTIONS = (".vectors", ".text", ".ARM.extab", ".ARM.exidx")
+_TEXT_SECTIONS = (".vectors", ".boot", ".tables", ".text", ".ARM.extab", ".ARM.exidx")
 
 
 def cycles(interval: model.Interval) -> Cycles:
@@ -60,6 +62,11 @@ def fit(found: BuiltFit, *, enlarged: bool) -> Fit:
         MemoryFit(u.memory, u.used_bytes, u.size_bytes, u.shortfall_bytes) for u in found.uses
     )
     return Fit(found.ok, memories, enlarged)
+
+
+def placement(built: Built) -> Placement:
+    """Which memory holds what."""
+    return Placement(**asdict(built.placement))
 
 
 def memory(compiled: Compiled, image: Image, stack_bytes: int | None) -> Memory:

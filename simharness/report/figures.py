@@ -3,7 +3,16 @@
 
 from __future__ import annotations
 
-from simharness.report.model import Check, Cycles, Fit, Interval, MemoryFit, Report, Sanitizer
+from simharness.report.model import (
+    Check,
+    Cycles,
+    Fit,
+    Interval,
+    MemoryFit,
+    Placement,
+    Report,
+    Sanitizer,
+)
 
 
 def count(value: int) -> str:
@@ -160,3 +169,11 @@ def violations(found: Sanitizer | None) -> list[str]:
         + f", {v.count} times"
         for v in (found.violations if found else ())
     ]
+
+
+def placement(found: Placement) -> str:
+    """Which memory holds what."""
+    return ", ".join(f"{kind} {memory}" for kind in _KINDS if (memory := getattr(found, kind)))
+
+
+_KINDS = ("code", "weights", "data", "arena", "stack")

@@ -65,6 +65,7 @@ class Options:
     budget: Count
     patches: str = "off"
     ram_limit_bytes: Count | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,19 @@ class Fit:
     ok: bool
     memories: tuple[MemoryFit, ...]
     enlarged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which of the board's memories holds what. `boot` has the vectors, the start-up code and the
+    first values of what is copied to RAM."""
+
+    boot: str
+    code: str
+    weights: str
+    data: str
+    arena: str
+    stack: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +350,7 @@ class Results:
     macs: Count
     removed: Removed
     memory: Memory
+    placement: Placement | None = None
     plan: Plan | None = None
     timing: Timing | None = None
     supply: Supply | None = None

@@ -79,6 +79,8 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
         if m.shortfall_bytes:
             text += f", short of {figures.size(m.shortfall_bytes)}"
         rows.append((f"memory {m.name}", text, "counted"))
+    if r.placement is not None:
+        rows.append(("placement", figures.placement(r.placement), "counted"))
     memory = r.memory
     rows.append(
         (

@@ -26,7 +26,8 @@ from simharness.firmware import Placement, Port, Program
 from simharness.image import Image, Memory, Toolchain
 from simharness.toolchain import compilers, layout
 from simharness.toolchain.compilers import Compiler, ToolchainName, find
-from simharness.toolchain.layout import ROOMY, Fit, MemoryUse
+from simharness.toolchain.layout import ROOMY, Demand, Fit, MemoryUse
+from simharness.toolchain.placement import NOTHING_ASKED, Asked
 
 __all__ = [
     "ROOMY", "Built", "Compiler", "Fit", "MemoryUse", "Placement", "Port", "Program",
@@ -37,7 +38,7 @@ STACK_BYTES = 4096
 """Set aside for the stack; what a run used of it is measured and reported."""
 
 _ARENA_SECTIONS = (".arena", ".arena.*", ".bss.*_arena")
-_WRITE, _ALLOC = 0x1, 0x2
+_WRITE, _ALLOC, _EXECUTE = 0x1, 0x2, 0x4
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
@@ -57,6 +58,7 @@ def build(
     chip: layout.ChipLike | Iterable[Memory] = ROOMY,
     *,
     program: Program | None = None,
+    place: Asked = NOTHING_ASKED,
     toolchain: str = "auto",
     optimize: Optimize = "balanced",
     layers: Sequence[str] = (),
@@ -69,6 +71,7 @@ def build(
 ) -> Built:
     """Compile and link `sources` (file name to text; headers included) with the firmware.
 
+    `place` is where things must go, as far as the caller cares.
     `layers` are layer functions in execution order; `defines` are macros, `NAME` or `NAME=VALUE`;
     `keep_all` keeps functions that nothing calls; with `semihosting` the program serves runs by
     itself, from file to file; with `showing` it runs once and writes its
@@ -78,7 +81,7 @@ def build(
     """
     compiler = compilers.find(toolchain)
     memories = layout.memories(chip)
-    wish, fallback = layout.wishes(chip), layout.fallbacks(chip)
+    wish, fallback = layout.wish(chip, place), layout.fallbacks(chip)
     bad = [name for name in sources if not _SAFE_NAME.fullmatch(name)]
     if bad:
         raise UsageError(f"a source's name must be a plain relative path: {bad[0]!r}")
@@ -86,16 +89,18 @@ def build(
     link = (*compilers.link_flags(compiler, keep_all=keep_all), *compilers.libraries(compiler))
     own = firmware.sources(program, semihosting=semihosting, measuring=measuring, showing=showing)
     name = cache.key(
-        "image 2", compiler.version, *flags, "--", *compilers.FIRMWARE_FLAGS[compiler.name], *link,
+        "image 3", compiler.version, *flags, "--", *compilers.FIRMWARE_FLAGS[compiler.name], *link,
         repr((memories, wish, fallback, stack_bytes)), firmware.template(), "--",
         *(part for item in sorted({**own, **sources}.items()) for part in item),
     )  # fmt: skip
     data = cache.get("images", name)
     if data is None:
-        with tempfile.TemporaryDirectory(prefix="simharness-") as place:
-            folder = Path(place)
+        with tempfile.TemporaryDirectory(prefix="simharness-") as temporary:
+            folder = Path(temporary)
             objects = _compile(compiler, {**own, **sources}, frozenset(sources), flags, folder)
-            placement = _place(folder, objects, memories, wish, fallback, stack_bytes)
+            demand = _demand(folder, objects, stack_bytes)
+            placement = layout.place(memories, wish, fallback, demand)
+            layout.check_room(memories, placement, wish, demand)
             linked = _link(compiler, objects, link, flags, memories, placement, stack_bytes, folder)
         cache.put("images", name, json.dumps(asdict(placement)).encode() + b"\0" + linked)
     else:
@@ -136,29 +141,25 @@ def _compile(
         return list(pool.map(compile_unit, range(len(units))))
 
 
-def _place(
-    folder: Path,
-    objects: Iterable[str],
-    memories: Sequence[Memory],
-    wish: Placement,
-    fallback: Sequence[str],
-    stack_bytes: int,
-) -> Placement:
-    """Where things go, known from the objects: what a program writes, arena and rest."""
-    arena = rest = 0
+def _demand(folder: Path, objects: Iterable[str], stack_bytes: int) -> Demand:
+    """What the objects' sections add up to."""
+    sizes = dict.fromkeys(("code", "weights", "data", "arena"), 0)
     for name in objects:
         with (folder / name).open("rb") as file:
             for section in ELFFile(file).iter_sections():
-                if section["sh_flags"] & (_WRITE | _ALLOC) != _WRITE | _ALLOC:
-                    continue
-                size = section["sh_size"]
-                if any(fnmatch.fnmatchcase(section.name, p) for p in _ARENA_SECTIONS):
-                    arena += size
-                else:
-                    rest += size
-    return layout.place(
-        memories, wish, fallback, arena_bytes=arena, data_bytes=rest, stack_bytes=stack_bytes
-    )
+                if kind := _kind(section.name, section["sh_flags"]):
+                    sizes[kind] += section["sh_size"]
+    return Demand(**sizes, stack=stack_bytes)
+
+
+def _kind(name: str, flags: int) -> str:
+    """What an object's section holds, "" for nothing that is loaded."""
+    if not flags & _ALLOC:
+        return ""
+    if flags & _WRITE:
+        arena = any(fnmatch.fnmatchcase(name, p) for p in _ARENA_SECTIONS)
+        return "arena" if arena else "data"
+    return "code" if flags & _EXECUTE else "weights"
 
 
 def _link(

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Protocol
 
 from simharness.elf import Parsed
 from simharness.errors import UsageError
-from simharness.firmware import GUARD_BYTES, GUARD_SYMBOLS, Placement
+from simharness.firmware import GUARD_BYTES, GUARD_SYMBOLS, NULL_BYTES, Placement
 from simharness.image import Memory
+from simharness.toolchain.placement import NOTHING_ASKED, Asked, named
 
 # Linking leaves this much room, so that what does not fit can still be measured and emulated.
 _ROOM_BYTES = 64 * 1024 * 1024
@@ -85,22 +87,36 @@ def memories(chip: ChipLike | Iterable[Memory]) -> tuple[Memory, ...]:
     )
 
 
-def wishes(chip: ChipLike | Iterable[Memory]) -> Placement:
-    """Where a chip file wants things; for bare memories the largest flash and the largest RAM.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Where things should go, and the kinds of which a user said so: those never move."""
+
+    placement: Placement
+    fixed: frozenset[str] = frozenset()
+
+
+def wish(chip: ChipLike | Iterable[Memory], asked: Asked = NOTHING_ASKED) -> Wish:
+    """What was asked for; for the rest what the chip file wants, or for bare memories the largest
+    flash and the largest RAM.
 
     Raises UsageError when there is nothing to execute from or nothing to write to.
     """
+    wanted = named(asked)
+    return Wish(replace(_default(chip), **wanted), frozenset(wanted))
+
+
+def _default(chip: ChipLike | Iterable[Memory]) -> Placement:
     if not isinstance(chip, Iterable):
-        return Placement(**{role: chip.placement[role] for role in _ROLES})
+        own = chip.placement
+        return Placement(
+            own["code"], own["code"], own["weights"], own["data"], own["arena"], own["stack"]
+        )
     flash = [m for m in chip if not m.writable]
     ram = [m for m in chip if m.writable]
     if not flash or not ram:
         raise UsageError("a machine needs at least one flash and one RAM")
     code, data = _largest(flash).name, _largest(ram).name
-    return Placement(code, code, data, data, data)
-
-
-_ROLES = ("code", "weights", "data", "arena", "stack")
+    return Placement(code, code, code, data, data, data)
 
 
 def fallbacks(chip: ChipLike | Iterable[Memory]) -> tuple[str, ...]:
@@ -117,39 +133,78 @@ def fallbacks(chip: ChipLike | Iterable[Memory]) -> tuple[str, ...]:
     return tuple(m.name for m in sorted(inside, key=lambda m: -m.size_bytes))
 
 
-def place(
-    chip: Sequence[Memory],
-    wish: Placement,
-    fallback: Sequence[str],
-    *,
-    arena_bytes: int,
-    data_bytes: int,
-    stack_bytes: int,
-) -> Placement:
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Bytes of a program by kind of content."""
+
+    code: int
+    weights: int
+    data: int
+    arena: int
+    stack: int
+
+
+def place(chip: Sequence[Memory], wish: Wish, fallback: Sequence[str], demand: Demand) -> Placement:
     """The wish where it fits; else the first pair of fallback memories for (arena, data and stack)
-    that does; else the first of them for everything."""
-    # Between two memories that touch there is no room for guard zones and alignment.
-    starts = {m.origin for m in chip}
-    sizes = {
-        m.name: m.size_bytes - (_SLACK_BYTES if m.origin + m.size_bytes in starts else 0)
-        for m in chip
-    }
+    that does; else the first of them for everything. What is fixed stays, and a memory that it
+    overfills by itself decides nothing about the rest."""
+    movable = {"data", "arena", "stack"} - wish.fixed
+    sizes = {}
+    for memory in (m for m in chip if m.writable):
+        parts = _parts(wish.placement, demand, memory.name)
+        usable = _usable_bytes(memory, chip)
+        if sum(size for kind, size in parts.items() if kind not in movable) <= usable:
+            sizes[memory.name] = usable
+
+    def moved(arena: str, data: str) -> Placement:
+        elsewhere = {"arena": arena, "data": data, "stack": data}
+        return replace(
+            wish.placement, **{k: m for k, m in elsewhere.items() if k not in wish.fixed}
+        )
 
     def fits(p: Placement) -> bool:
-        used = dict.fromkeys(sizes, 0)
-        for name, size in ((p.arena, arena_bytes), (p.data, data_bytes), (p.stack, stack_bytes)):
-            used[name] += size
-        return all(used[name] <= sizes[name] for name in used if used[name])
+        return all(sum(_parts(p, demand, name).values()) <= sizes[name] for name in sizes)
 
-    if fits(wish):
-        return wish
+    if fits(wish.placement):
+        return wish.placement
     for arena in fallback:
-        for data in (wish.data, *fallback):
-            candidate = replace(wish, arena=arena, data=data, stack=data)
-            if fits(candidate):
+        for data in (wish.placement.data, *fallback):
+            if fits(candidate := moved(arena, data)):
                 return candidate
-    largest = fallback[0] if fallback else wish.data
-    return replace(wish, arena=largest, data=largest, stack=largest)
+    largest = fallback[0] if fallback else wish.placement.data
+    return moved(largest, largest)
+
+
+def check_room(chip: Sequence[Memory], placed: Placement, wish: Wish, demand: Demand) -> None:
+    """UsageError where a user wants more in a memory than there is up to the next one in use.
+
+    What only exceeds the memory itself can be linked, measured and reported.
+    """
+    for memory, after in pairwise(_in_use(chip, placed)):
+        parts = _parts(placed, demand, memory.name)
+        reach = min(after.origin - memory.origin, memory.size_bytes + _ROOM_BYTES)
+        if sum(parts.values()) > reach and wish.fixed & parts.keys():
+            listed = ", ".join(f"{kind} {size:,}" for kind, size in parts.items())
+            raise UsageError(
+                f"--place: {memory.name} has {memory.size_bytes:,} bytes, "
+                f"{sum(parts.values()) - memory.size_bytes:,} too few for what shall lie there "
+                f"({listed}): place some of it elsewhere"
+            )
+
+
+def _parts(placed: Placement, demand: Demand, memory: str) -> dict[str, int]:
+    """The kinds that lie in a memory, with their bytes."""
+    return {
+        kind.name: size
+        for kind in fields(demand)
+        if getattr(placed, kind.name) == memory and (size := getattr(demand, kind.name))
+    }
+
+
+def _usable_bytes(memory: Memory, chip: Sequence[Memory]) -> int:
+    """Between two memories that touch there is no room for guard zones and alignment."""
+    touches = any(m.origin == memory.origin + memory.size_bytes for m in chip)
+    return memory.size_bytes - (_SLACK_BYTES if touches else 0)
 
 
 def roomy(chip: Sequence[Memory], placement: Placement) -> tuple[Memory, ...]:
@@ -158,15 +213,16 @@ def roomy(chip: Sequence[Memory], placement: Placement) -> tuple[Memory, ...]:
     ends = [*(m.origin for m in used[1:]), 1 << 32]
 
     def grow(memory: Memory, end: int) -> Memory:
+        free = NULL_BYTES if memory.origin == 0 and memory.name != placement.boot else 0
         size = min(end - memory.origin, memory.size_bytes + _ROOM_BYTES)
-        return replace(memory, name=identifier(memory.name), size_bytes=size)
+        return Memory(identifier(memory.name), memory.origin + free, size - free, memory.writable)
 
     return tuple(grow(m, end) for m, end in zip(used, ends, strict=True))
 
 
 def spelled(placement: Placement) -> Placement:
     """The placement in the linker script's names."""
-    return Placement(**{role: identifier(getattr(placement, role)) for role in _ROLES})
+    return Placement(**{f.name: identifier(getattr(placement, f.name)) for f in fields(placement)})
 
 
 def identifier(name: str) -> str:

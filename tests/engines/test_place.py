@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""`--place`: contents lie where they were asked to, run there, and are timed there."""
+
+from __future__ import annotations
+
+import pytest
+
+import simharness
+from cycle_models.chip import load_chip
+from simharness import elf, pipeline, zoo
+from simharness.errors import UsageError
+from simharness.report import Report
+from simharness.toolchain import Built, build
+from simharness.toolchain.placement import Asked
+
+MODEL = "zoo:lenet5-int8"
+SYMBOLS = {"code": "sim_invoke", "data": "sim_in0", "arena": "sim_arena_start"}
+
+
+def run(board: str, place: str, engine: str = "unicorn", toolchain: str = "auto") -> Report:
+    return simharness.run(
+        MODEL, board=board, place=place, engine=engine, samples=2, toolchain=toolchain
+    )
+
+
+def built(board: str, place: str, toolchain: str = "auto") -> Built:
+    machine = pipeline.machine_for(None, board, None, place)
+    wanted = pipeline.wishes("balanced", "exact", "auto", False)
+    compiled = pipeline.generate(zoo.resolve(MODEL), machine.core, wanted)
+    return pipeline.link(compiled, machine, toolchain)
+
+
+@pytest.mark.parametrize("toolchain", ["auto", "zig"])
+@pytest.mark.parametrize(
+    ("board", "place"),
+    [
+        ("STM32F746", "code=itcm,weights=sram,arena=dtcm"),
+        ("STM32H7A3", "code=sram,weights=itcm,data=sram_cd,arena=sram_srd,stack=sram"),
+        ("RP2040", "code=sram,weights=sram"),
+        ("STM32U575", "arena=sram4,data=sram4,stack=sram4"),
+    ],
+)
+def test_everything_lies_where_it_was_asked_to_and_computes_the_same(
+    board: str, place: str, toolchain: str
+) -> None:
+    machine = pipeline.machine_for(None, board, None, place)
+    made = built(board, place, toolchain)
+    chip, image = machine.chip, made.image
+
+    assert made.fit.ok
+    for kind, memory in (part.split("=") for part in place.split(",")):
+        home = chip.memory(memory)
+        if kind in SYMBOLS:
+            assert home.origin <= image.symbols[SYMBOLS[kind]].address < home.end
+        if kind == "weights":
+            address, size = elf.parse(image.elf).places[".rodata"]
+            assert home.origin <= address < address + size <= home.end
+    assert all(image.symbols[s].address for s in SYMBOLS.values())
+    assert run(board, place, toolchain=toolchain).ok
+
+
+def test_what_lies_in_ram_is_loaded_from_flash_and_counted_there() -> None:
+    usual, fast = run("STM32F746", ""), run("STM32F746", "code=itcm,weights=sram")
+    places = {m.name: m.used_bytes for m in fast.results.fit.memories}
+
+    assert fast.results.placement is not None
+    assert (fast.results.placement.code, fast.results.placement.weights) == ("itcm", "sram")
+    assert places["flash"] >= usual.results.memory.flash_bytes
+    assert places["flash"] == pytest.approx(fast.results.memory.flash_bytes, abs=64)
+    assert places["itcm"] > 2000
+    assert places["sram"] > fast.results.memory.weights_bytes + fast.results.memory.arena_bytes
+
+
+def cycles(board: str, place: str) -> int:
+    found = run(board, place).results
+    assert found.timing is not None
+    assert found.cycles is not None
+    assert found.timing.mode == "memory"
+    return found.cycles.mid
+
+
+@pytest.mark.parametrize("board", ["STM32F746", "STM32H7A3"])
+def test_modelled_cycles_follow_the_addresses(board: str) -> None:
+    usual = cycles(board, "")
+    instant = cycles(board, "code=itcm,weights=dtcm,arena=dtcm")
+
+    assert cycles(board, "code=itcm") < usual
+    assert cycles(board, "arena=dtcm") < usual
+    assert cycles(board, "weights=dtcm") < usual
+    assert instant < min(cycles(board, "code=itcm,weights=dtcm"), cycles(board, "weights=dtcm"))
+
+
+def test_external_memory_is_slow() -> None:
+    assert cycles("STM32F746", "weights=qspi") > 1.2 * cycles("STM32F746", "")
+    assert cycles("STM32F746", "arena=sdram") > cycles("STM32F746", "arena=sram")
+
+
+def test_an_overflowing_wish_is_a_program_that_does_not_fit() -> None:
+    found = run("STM32F746", "weights=itcm")
+    fit = {m.name: m.shortfall_bytes for m in found.results.fit.memories}
+
+    assert not found.ok
+    assert 30_000 < fit["itcm"] < 32_000
+    assert not fit["dtcm"]
+    assert found.results.placement is not None
+    assert found.results.placement.data == "dtcm"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("weights=rom", "no memory 'rom'; it has itcm (16 KiB), flash (1024 KiB, read-only)"),
+        ("kernels=itcm", "kinds are code, weights, data, arena, stack"),
+        ("itcm", "write KIND=MEMORY"),
+        ("code=itcm,code=sram", "placed twice"),
+        ("arena=flash", "flash of STM32F746 cannot be written"),
+        ("code=dtcm", "cannot execute from dtcm"),
+        ("weights=flash_itcm", "no memory 'flash_itcm'"),
+    ],
+)
+def test_a_wrong_wish_is_refused(place: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        run("STM32F746", place)
+    assert words in str(error.value)
+
+
+def test_too_much_for_a_memory_that_touches_the_next_is_refused_with_its_bytes() -> None:
+    source = "extern char big[]; char big[70000];"
+    with pytest.raises(UsageError, match=r"dtcm has 65,536 bytes, 8,\d\d\d too few .*data 7"):
+        build(
+            {"net.c": source}, "m7", load_chip("STM32F746"), place=Asked(data="dtcm", arena="sram"),
+            keep_all=True,
+        )  # fmt: skip
+
+
+@pytest.mark.needs("qemu", "arm-none-eabi-gcc")
+def test_qemu_keeps_the_addresses_where_it_has_a_machine() -> None:
+    ours, qemus = run("STM32F207", "code=sram"), run("STM32F207", "code=sram", "qemu")
+
+    assert ours.ok
+    assert qemus.ok
+    assert ours.results.instructions == qemus.results.instructions
+
+
+@pytest.mark.needs("qemu", "arm-none-eabi-gcc")
+def test_qemu_refuses_what_it_has_no_machine_for() -> None:
+    with pytest.raises(UsageError, match="no cortex-m7 machine with memory at every address"):
+        run("STM32F746", "code=itcm", "qemu")
+
+
+@pytest.mark.needs("renode", "arm-none-eabi-gcc")
+def test_renode_takes_the_placement() -> None:
+    place = "code=itcm,weights=sram,arena=dtcm"
+    ours, renodes = run("STM32F746", place), run("STM32F746", place, "renode")
+
+    assert renodes.ok
+    assert ours.results.instructions == renodes.results.instructions
