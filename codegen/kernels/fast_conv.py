@@ -29,7 +29,7 @@ def _is_target(target: Target) -> bool:
 
 def _tail(made: Stream, requant: Requant, target: Target) -> str:
     """The arguments from `head` to `floats`."""
-    head, unroll = unrolling(made.groups, target.optimize)
+    head, unroll = unrolling(made.groups, target)
     return (
         f"{head}, {unroll}, {made.shift}, {requant.out_zp}, {requant.lo}, {requant.hi}, "
         f"{int(made.floats)}"
@@ -108,7 +108,8 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     def write() -> Call:
         text = (
             f"{kernel}({rows}, {row_step}, {row_cols}, {col_step}, {in_c}, {out_c}, "
-            f"{_tail(made, op.requant, target)}, {hold},\n    x0, @stream@, y0, scratch);"
+            f"{_tail(made, op.requant, target)}, {hold}, NULL,\n"
+            f"    x0, @stream@, y0, scratch);"
         )
         return _call(kernel, made, text, target)
 
@@ -117,7 +118,7 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     ends = [(r * row_cols + d) * out_c for r in range(rows) for d in done]
     reads = [r * row_step + (d - 1) * col_step + in_c for r in range(rows) for d in done]
     lead = _lead(ends, reads, x.size_bytes)
-    scratch_bytes = 24 * made.groups + 8 + 4 * (hold + 7 & ~7)
+    scratch_bytes = 24 * made.groups + 4 * (hold + 7 & ~7)
     return Plan(write, scratch_bytes, (Overlap(0, 0, lead, exact=False),))
 
 
@@ -152,8 +153,8 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         text = (
             f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c}, "
             f"{kernel_h}, {kernel_w}, {stride_h}, {stride_w}, {window.pads[0]}, {window.pads[1]}, "
-            f"{op.requant.in_zp},\n    {_tail(made, op.requant, target)}, {int(hold)},\n"
-            f"    x0, @stream@, y0, scratch);"
+            f"{op.requant.in_zp},\n    {out_w}, {_tail(made, op.requant, target)}, {int(hold)}, "
+            "NULL,\n    x0, @stream@, y0, scratch);"
         )
         return _call(kernel, made, text, target)
 
@@ -164,7 +165,7 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
     ]
     reads = [r * in_w * in_c for r in rows_read]
     overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
-    scratch_bytes = 2 * kernel_h * in_c * width + 8
+    scratch_bytes = 2 * kernel_h * in_c * width
     scratch_bytes += 4 * ((2 * made.groups + 14) & ~7) if hold else 0
     return Plan(write, scratch_bytes, overlaps if batch == 1 else ())
 
@@ -201,7 +202,7 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return _call(kernel, made, text, target)
 
-    return Plan(write, 24 * made.groups + 8 + 4 * (hold + 7 & ~7) + w[0].size)
+    return Plan(write, 24 * made.groups + 4 * (hold + 7 & ~7) + w[0].size)
 
 
 FAST = (

@@ -13,7 +13,6 @@ from codegen.kernels.fast import Plan, planned
 from codegen.kernels.fast_dot import (
     U32,
     Packed,
-    behind_bytes,
     dual_issue,
     pack,
     packable,
@@ -71,7 +70,7 @@ def _one_chunk(node: Node, graph: Graph, target: Target) -> Plan | None:
     if cols % 4:
         fours.append(list(range(cols - 4, cols)))
     words = np.concatenate([_record(packed, four) for four in fours])
-    head, unroll = unrolling(packed.groups, target.optimize)
+    head, unroll = unrolling(packed.groups, target)
     kernel, requant, recipe = "nn_dense_s8_dsp", op.requant, packed.recipe
 
     def write() -> Call:
@@ -83,7 +82,7 @@ def _one_chunk(node: Node, graph: Graph, target: Target) -> Plan | None:
         constants = (Constant("stream", "uint32_t", words),)
         return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
-    return Plan(write, 8 * packed.groups + behind_bytes(target))
+    return Plan(write, 8 * packed.groups)
 
 
 def _long(node: Node, graph: Graph, target: Target) -> Plan | None:
@@ -109,7 +108,7 @@ def _long(node: Node, graph: Graph, target: Target) -> Plan | None:
     bias = bias - op.requant.in_zp * w.astype(np.int64).sum(axis=1) - residues.sum(axis=1)[:cols]
     if np.abs(bias).max() >= 2**30:
         return None
-    head, unroll = unrolling(chunk_groups, target.optimize)
+    head, unroll = unrolling(chunk_groups, target)
     kernel = "nn_dense_s8_dsp_long"
     behind = np.zeros(4 if dual_issue(target) else 0, np.uint32)
 

@@ -9,7 +9,7 @@ from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.conv import is_depthwise
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_dot import U32, behind_bytes, dual_issue
+from codegen.kernels.fast_dot import U32, dual_issue
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8
 from codegen.requant import I64, reachable_range
@@ -109,7 +109,7 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
         return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
     overlaps = (Overlap(0, 0),) if _in_place(x, y) else ()
-    return Plan(write, 2 * height * width + 2 * behind_bytes(target), overlaps)
+    return Plan(write, 2 * height * width + (4 if dual_issue(target) else 0), overlaps)
 
 
 def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:

@@ -12,7 +12,7 @@ from codegen.ir import F32, I8, I32
 from codegen.ops import Requant
 from codegen.requant import I64, reachable_range
 from codegen.requant_high import HighMultiply, high_multiply
-from codegen.target import Optimize, Target
+from codegen.target import Target
 
 U32 = npt.NDArray[np.uint32]
 
@@ -111,13 +111,18 @@ def _record(packed: Packed, pair: list[int]) -> U32:
     return np.concatenate([zeros, weights, zeros[:1], scales, biases])
 
 
-def unrolling(groups: int, optimize: Optimize) -> tuple[int, int]:
-    """How many groups come before the loop (at least 1) and how many are in it."""
-    if groups <= (8 if optimize == "speed" else 4):
+def unrolling(groups: int, target: Target) -> tuple[int, int]:
+    """How many groups are outside of the loop and how many are in it.
+
+    The first group is special, and on cores that load ahead the last one, too.
+    """
+    speed = target.optimize == "speed"
+    if groups <= (8 if speed else 4):
         return groups, 1
-    wanted = 6 if optimize == "speed" else 3
+    wanted = 6 if speed else 3
+    least = 2 if dual_issue(target) else 1
     best = min(
-        ((head, unroll) for unroll in range(2, wanted + 1) for head in range(1, unroll + 1)
+        ((head, unroll) for unroll in range(2, wanted + 1) for head in range(least, unroll + least)
          if (groups - head) % unroll == 0),
         key=lambda c: 3 * ((groups - c[0]) // c[1]) + 2 * (c[0] + c[1]),
     )  # fmt: skip
@@ -133,8 +138,3 @@ def dot_defines(target: Target) -> tuple[str, ...]:
     """How the products of convolutions are compiled: order, and whether layers share a function."""
     shared = () if target.optimize == "speed" else ("NN_SHARED_DOT",)
     return (*dual_issue(target), *shared)
-
-
-def behind_bytes(target: Target) -> int:
-    """What kernels that load ahead of their products may read, and not use, behind their inputs."""
-    return 8 if dual_issue(target) else 0

@@ -56,8 +56,8 @@ NN_RARE void nn_gather_border(const nn_window *p, int32_t in_zp, int32_t ih, int
     }
 }
 
-/* Scratch: 24 bytes per group of four inputs of the window, 8, `hold` words of the stream that are copied
-   there first (in eights, for cores whose flash is slower than their RAM), and the bytes of a window. */
+/* Scratch: 24 bytes per group of four inputs of the window, `hold` words of the stream that are copied there
+   first (in eights, for cores whose flash is slower than their RAM), and the bytes of a window. */
 NN_KERNEL void nn_conv2d_s8_dsp_patches(const nn_window *p, int32_t in_zp, int32_t head,
                                         int32_t unroll, int32_t shift, int32_t out_zp, int32_t lo,
                                         int32_t hi, int32_t floats, int32_t hold, const int8_t *x,
@@ -68,7 +68,7 @@ NN_KERNEL void nn_conv2d_s8_dsp_patches(const nn_window *p, int32_t in_zp, int32
     const int32_t count = p->out_h * p->out_w;
     const int32_t dense = p->dilation_h == 1 && p->dilation_w == 1;
     uint32_t *const spread = (uint32_t *)(void *)scratch;
-    uint32_t *const held = spread + 6 * groups + 2;
+    uint32_t *const held = spread + 6 * groups;
     int8_t *const patch = (int8_t *)(void *)(held + ((hold + 7) & ~7));
 
     if (hold != 0) {
@@ -101,13 +101,13 @@ NN_KERNEL void nn_conv2d_s8_dsp_patches(const nn_window *p, int32_t in_zp, int32
             }
             if (cols == 3) {
                 nn_dot_columns_s8_dsp(stream, spread + 2, y, 3, groups, head, unroll, 8, 24,
-                                      p->out_c, shift, out_zp, lo, hi, floats);
+                                      p->out_c, shift, out_zp, lo, hi, floats, NULL);
             } else if (count % 3 != 0 && count > 1 && cols == 2) {
                 nn_dot_columns_s8_dsp(stream, spread, y, 2, groups, head, unroll, 8, 16, p->out_c,
-                                      shift, out_zp, lo, hi, floats);
+                                      shift, out_zp, lo, hi, floats, NULL);
             } else if (count == 1) {
                 nn_dot_columns_s8_dsp(stream, spread, y, 1, groups, head, unroll, 8, 8, p->out_c,
-                                      shift, out_zp, lo, hi, floats);
+                                      shift, out_zp, lo, hi, floats, NULL);
             }
             y += cols * p->out_c;
             left -= cols;

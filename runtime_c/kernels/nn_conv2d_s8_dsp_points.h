@@ -2,7 +2,8 @@
  *
  * 1x1 convolution (and a fully connected layer of several rows) on cores with the DSP extension:
  * pixels are spread three at a time and multiplied with all filters (nn_dot_s8_dsp.h).
- * y may overlap x as long as no output is written before the inputs up to its pixel are read.
+ * y may overlap x as long as no output is written before the inputs up to its pixel are read; with `add`
+ * (an even number of filters) y holds what is added to (nn_dot_s8_dsp.h).
  */
 #ifndef NN_CONV2D_S8_DSP_POINTS_H
 #define NN_CONV2D_S8_DSP_POINTS_H
@@ -31,12 +32,13 @@ NN_INLINE void nn_spread_points(int32_t cols, int32_t col_step, int32_t in_c, co
 }
 
 /* `rows` rows of `row_cols` pixels that lie row_step and col_step bytes apart; scratch: 24 bytes per
-   group of four input channels, and 8; `hold` words of the stream are copied there first (in eights, for
-   cores whose flash is slower than their RAM). */
+   group of four input channels; `hold` words of the stream are copied there first (in eights, for cores
+   whose flash is slower than their RAM). */
 NN_KERNEL void nn_conv2d_s8_dsp_points(int32_t rows, int32_t row_step, int32_t row_cols,
                                        int32_t col_step, int32_t in_c, int32_t out_c, int32_t head,
                                        int32_t unroll, int32_t shift, int32_t out_zp, int32_t lo,
-                                       int32_t hi, int32_t floats, int32_t hold, const int8_t *x,
+                                       int32_t hi, int32_t floats, int32_t hold,
+                                       const nn_residual *add, const int8_t *x,
                                        const uint32_t *stream, int8_t *y, uint8_t *scratch)
 {
     const int32_t groups = (in_c + 3) / 4;
@@ -45,29 +47,29 @@ NN_KERNEL void nn_conv2d_s8_dsp_points(int32_t rows, int32_t row_step, int32_t r
     uint32_t *const spread = (uint32_t *)(void *)scratch;
 
     if (hold != 0) {
-        nn_hold(hold, stream, spread + 6 * groups + 2);
-        stream = spread + 6 * groups + 2;
+        nn_hold(hold, stream, spread + 6 * groups);
+        stream = spread + 6 * groups;
     }
     for (int32_t r = 0; r < rows; r++) {
         const int8_t *from = x + r * row_step;
         for (int32_t i = 0; i < threes; i++) {
             nn_spread_points(3, col_step, in_c, from, spread);
             nn_dot_columns_s8_dsp(stream, spread + 2, y, 3, groups, head, unroll, 8, 24, out_c,
-                                  shift, out_zp, lo, hi, floats);
+                                  shift, out_zp, lo, hi, floats, add);
             from += 3 * col_step;
             y += 3 * out_c;
         }
         for (int32_t i = 0; i < twos; i++) {
             nn_spread_points(2, col_step, in_c, from, spread);
             nn_dot_columns_s8_dsp(stream, spread, y, 2, groups, head, unroll, 8, 16, out_c, shift,
-                                  out_zp, lo, hi, floats);
+                                  out_zp, lo, hi, floats, add);
             from += 2 * col_step;
             y += 2 * out_c;
         }
         if (row_cols == 1) {
             nn_spread_points(1, col_step, in_c, from, spread);
             nn_dot_columns_s8_dsp(stream, spread, y, 1, groups, head, unroll, 8, 8, out_c, shift,
-                                  out_zp, lo, hi, floats);
+                                  out_zp, lo, hi, floats, add);
             y += out_c;
         }
     }

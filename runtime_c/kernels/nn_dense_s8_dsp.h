@@ -23,7 +23,43 @@
 
 #if NN_DSP_BLOCKS
 
-#define NN_DENSE_GROUP              \
+#if defined(NN_DUAL_ISSUE)
+
+/* For two issues at a time: the next group's weights are loaded here, and with `ahead` its inputs
+   (nn_dot_s8_dsp_sums.h). */
+#define NN_DENSE_AHEAD(instruction) instruction
+#define NN_DENSE_STAY(instruction)
+#define NN_DENSE_GROUP(ahead)            \
+    "sxtb16 r10, r6\n"                   \
+    "smlad r2, r6, r11, r2\n"            \
+    "smlad r2, r10, r12, r2\n"           \
+    "ldr r6, [r0], #16\n"                \
+    "sxtb16 r10, r7\n"                   \
+    "smlad r3, r7, r11, r3\n"            \
+    "smlad r3, r10, r12, r3\n"           \
+    "ldr r7, [r0, #-12]\n"               \
+    "sxtb16 r10, r8\n"                   \
+    "smlad r4, r8, r11, r4\n"            \
+    "smlad r4, r10, r12, r4\n"           \
+    "ldr r8, [r0, #-8]\n"                \
+    "sxtb16 r10, r9\n"                   \
+    "smlad r5, r9, r11, r5\n"            \
+    "smlad r5, r10, r12, r5\n"           \
+    ahead("ldr r11, [r1, #8]!\n")        \
+    "ldr r9, [r0, #-4]\n"                \
+    ahead("ldr r12, [r1, #4]\n")
+#define NN_DENSE_START                  \
+    "ldm r0!, {r6, r7, r8, r9}\n"       \
+    "ldr r11, [r1]\n"                   \
+    "ldr r12, [r1, #4]\n"
+#define NN_DENSE_NEXT NN_DENSE_GROUP(NN_DENSE_AHEAD)
+#define NN_DENSE_LAST NN_DENSE_GROUP(NN_DENSE_STAY)
+#define NN_DENSE_BACK "sub r0, r0, #16\n"
+#define NN_DENSE_CONSTANTS
+
+#else
+
+#define NN_DENSE_NEXT               \
     "ldm r0!, {r6, r7, r8, r9}\n"   \
     "ldrd r11, r12, [r1], #8\n"     \
     "smlad r2, r6, r11, r2\n"       \
@@ -38,41 +74,11 @@
     "smlad r3, r7, r12, r3\n"       \
     "smlad r4, r8, r12, r4\n"       \
     "smlad r5, r9, r12, r5\n"
-
-/* The same for two issues at a time: the next group's words are loaded here (nn_dot_s8_dsp.h). */
-#define NN_DENSE_GROUP_DUAL      \
-    "sxtb16 r10, r6\n"           \
-    "smlad r2, r6, r11, r2\n"    \
-    "smlad r2, r10, r12, r2\n"   \
-    "ldr r6, [r0], #16\n"        \
-    "sxtb16 r10, r7\n"           \
-    "smlad r3, r7, r11, r3\n"    \
-    "smlad r3, r10, r12, r3\n"   \
-    "ldr r7, [r0, #-12]\n"       \
-    "sxtb16 r10, r8\n"           \
-    "smlad r4, r8, r11, r4\n"    \
-    "smlad r4, r10, r12, r4\n"   \
-    "ldr r8, [r0, #-8]\n"        \
-    "sxtb16 r10, r9\n"           \
-    "smlad r5, r9, r11, r5\n"    \
-    "smlad r5, r10, r12, r5\n"   \
-    "ldr r11, [r1, #8]!\n"       \
-    "ldr r9, [r0, #-4]\n"        \
-    "ldr r12, [r1, #4]\n"
-
-#if defined(NN_DUAL_ISSUE)
-#define NN_DENSE_FIRST                  \
-    "ldm r0!, {r6, r7, r8, r9}\n"       \
-    "ldr r11, [r1]\n"                   \
-    "ldr r12, [r1, #4]\n"
-#define NN_DENSE_NEXT NN_DENSE_GROUP_DUAL
-#define NN_DENSE_BACK "sub r0, r0, #16\n"
-#define NN_DENSE_CONSTANTS
-#else
-#define NN_DENSE_FIRST
-#define NN_DENSE_NEXT NN_DENSE_GROUP
+#define NN_DENSE_START
+#define NN_DENSE_LAST NN_DENSE_NEXT
 #define NN_DENSE_BACK
 #define NN_DENSE_CONSTANTS "ldm r0!, {r6, r7, r8, r9}\n"
+
 #endif
 
 #define NN_DENSE_STORE(acc)        \
@@ -119,7 +125,7 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
         "push {r4-r11, lr}\n"
         "vmov s0, r1\n"
         "vmov s1, s2, r2, r3\n"
-        "movw lr, #(8 * %c[groups])\n"
+        "movw lr, #(8 * (%c[groups] - %c[head]))\n"
         "add lr, lr, r1\n"
         "1:\n"
         ".if %c[chunked]\n"
@@ -130,10 +136,7 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
         ".else\n"
         "ldm r0!, {r2, r3, r4, r5}\n"
         ".endif\n"
-        NN_DENSE_FIRST
-        ".rept %c[head]\n"
-        NN_DENSE_NEXT
-        ".endr\n"
+        NN_DENSE_START
         ".if %c[groups] > %c[head]\n"
         "2:\n"
         ".rept %c[unroll]\n"
@@ -142,6 +145,10 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
         "cmp r1, lr\n"
         "bne 2b\n"
         ".endif\n"
+        ".rept %c[head] - 1\n"
+        NN_DENSE_NEXT
+        ".endr\n"
+        NN_DENSE_LAST
         "vmov r12, s1\n"
         "vmov r1, s0\n"
         ".if %c[chunked]\n"

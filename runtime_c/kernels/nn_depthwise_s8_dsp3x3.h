@@ -227,7 +227,14 @@ NN_INLINE void nn_depthwise3x3_channel(const uint32_t *record, const int16_t *pl
 
 #endif
 
-/* Scratch: 2 * height * width bytes; width is even and holds the padded row, and 2 halfwords more
+/* What loading ahead reads behind the plane, in halfwords, and does not use. */
+#if defined(NN_DUAL_ISSUE)
+#define NN_DEPTHWISE3X3_BEHIND 2
+#else
+#define NN_DEPTHWISE3X3_BEHIND 0
+#endif
+
+/* Scratch: 2 * height * width bytes, and 4 for cores that load ahead; width is even and holds the padded row, and 2 halfwords more
    when out_w is even and the stride 2. */
 NN_KERNEL void nn_depthwise_s8_dsp3x3(int32_t batch, int32_t in_h, int32_t in_w, int32_t in_c,
                                       int32_t out_h, int32_t out_w, int32_t fan_out,
@@ -243,6 +250,7 @@ NN_KERNEL void nn_depthwise_s8_dsp3x3(int32_t batch, int32_t in_h, int32_t in_w,
     int16_t *const plane = (int16_t *)(void *)scratch;
 
     nn_plane_clear(height, width, in_zp, plane);
+    nn_plane_clear(1, NN_DEPTHWISE3X3_BEHIND, in_zp, plane + height * width);
     for (int32_t n = 0; n < batch; n++) {
         const uint32_t *record = records;
         for (int32_t c = 0; c < in_c; c++) {
