@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from codegen.kernels import fast_add, fast_conv, fast_dense, fast_depthwise, fast_f32
+from codegen.kernels import fast_add, fast_conv, fast_dense, fast_depthwise, fast_f32, fast_quantize
 from codegen.kernels.base import Variant
 
 FAST_DSP: tuple[Variant, ...] = (
@@ -12,4 +12,5 @@ FAST_DSP: tuple[Variant, ...] = (
     *fast_conv.FAST,
     *fast_add.FAST,
     *fast_f32.FAST,
+    *fast_quantize.FAST_FPU,
 )

@@ -20,8 +20,10 @@ from kernel_host import host, sanitized_host
 
 from codegen import ops, oracle
 from codegen.ir import Array
+from codegen.kernels import select
 from codegen.kernels.base import Variant
 from codegen.kernels.fast_kernels import FAST_DSP
+from codegen.kernels.fast_quantize import floats_of, thresholds
 from codegen.target import CoreName, Optimize, target
 from simharness.testing.strategies import (
     CASES,
@@ -118,6 +120,19 @@ def convs_f32(draw: DrawFn) -> Case:
     return case(op, {"x": x}, constants, (x.shape[0], out_h, out_w, out_c), "float32")
 
 
+@st.composite
+def quantizers(draw: DrawFn) -> Case:
+    """Inputs on both sides of where the output rises, far away, and infinite."""
+    op = ops.Quantize(draw(scales()), draw(zero_points()))
+    keys = thresholds(op).astype(np.int64)[:, None] + [-1, 0, 1]
+    x = floats_of(keys.clip(-0x7F800001, 0x7F800000).astype(np.int32)).reshape(-1)
+    far = np.float32([0.0, -0.0, 1e-42, 3e38, -3e38, np.inf, -np.inf, op.scale * 2**24])
+    x = np.concatenate([draw(float_values((41,), 300 * op.scale)), far, x])[
+        draw(st.integers(0, 3)) :
+    ]
+    return case(op, {"x": x}, {}, x.shape, "int8")
+
+
 DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_depthwise_s8_dsp3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
     "nn_depthwise_s8_dsp": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
@@ -129,6 +144,8 @@ DRAWN: dict[str, SearchStrategy[Case]] = {
 DRAWN["nn_dense_s8_dsp"] = dense()
 DRAWN["nn_dense_s8_dsp_long"] = dense(3000)
 DRAWN["nn_add_s8_dsp"] = sums()
+
+DRAWN["nn_quantize_f32_s8_fpu"] = quantizers()
 
 DRAWN["nn_conv2d_f32_blocked"] = convs_f32()
 DRAWN["nn_dense_f32_blocked"] = CASES["nn_dense_f32"]
@@ -234,3 +251,15 @@ def test_a_wrong_weight_is_seen(kernel: str) -> None:
         (actual,) = node_outputs(case_.node, case_.graph, inputs, changed)
         seen += bool((actual != expected(case_)[0]).any())
     assert seen >= 3
+
+
+@pytest.mark.parametrize("core", ["m4", "m0plus"])
+def test_what_is_no_number_quantizes_to_the_least(core: CoreName) -> None:
+    """Also beside infinities, whose sum is no number either."""
+    x = np.float32([np.nan, 1, -np.nan, 2, np.inf, -np.inf, 3, 4, np.nan])
+    drawn = case(ops.Quantize(1.0, 9), {"x": x}, {}, x.shape, "int8")
+    goal = target(core)
+    [(actual, _)] = emitted_on_core(
+        [Layer("layer", drawn, select(drawn.node, drawn.graph, goal), goal)], core
+    )
+    np.testing.assert_array_equal(actual[0], np.int8([-128, 10, -128, 11, 127, -128, 12, 13, -128]))

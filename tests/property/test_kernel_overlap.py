@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from codegen import compile_lowered, oracle
 from codegen.build import Compiled
 from codegen.emit import Argument, render
-from codegen.ir import Graph
+from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.overlap import window_lead
-from codegen.ops import ConvS8, MaxPool, Requant, Window
-from codegen.target import target
+from codegen.ops import ConvS8, Dequantize, MaxPool, Quantize, Requant, Window
+from codegen.target import CoreName, target
 from simharness.testing.networks import Builder
 
 PLAIN = target("m3", reference_kernels=True)
@@ -109,3 +109,18 @@ def test_a_lead_one_pixel_short_spoils_the_result() -> None:
     broken = replace(good, sources=render(replace(good.program, layers=layers)))
 
     assert differs(broken, graph)
+
+
+@pytest.mark.parametrize("core", ["m4", "m0plus"])
+def test_a_quantizer_writes_behind_what_it_reads(core: CoreName) -> None:
+    b = Builder((1, 4, 7, 3))
+    wide = Tensor("wide", (1, 4, 7, 3), "float32")
+    b.tensors["wide"] = wide
+    b.nodes.append(Node("up", Dequantize(0.03, 5), (b.lut(b.inputs[0], 1),), ("wide",), ("up",)))
+    graph = b.graph(b.lut(b.add(Quantize(0.021, -7), ("wide",), wide.shape), 2))
+
+    compiled = compile_lowered(graph, target(core), name="m")
+
+    quantizer = compiled.program.layers[2]
+    assert quantizer.outputs[0].offset == quantizer.inputs[0].offset
+    assert not differs(compiled, graph)

@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 from kernel_call import node_outputs, node_task
 from kernel_emitted import Layer, emitted_on_core
 from kernel_host import host, sanitized_host
-from test_fast_kernels import assert_same, convs, dense, expected
+from test_fast_kernels import assert_same, convs, dense, expected, quantizers
 
 from codegen.ir import Array
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
@@ -28,6 +28,7 @@ DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_conv2d_s8_v6m": st.one_of(convs(), CASES["nn_conv2d_s8"], CASES["nn_dense_s8"]),
     "nn_depthwise_s8_v6m3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
     "nn_dense_s8_v6m": dense(),
+    "nn_quantize_f32_s8_search": quantizers(),
 }
 GOAL = target("m0plus", optimize="speed")
 
