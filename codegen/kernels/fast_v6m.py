@@ -43,7 +43,7 @@ def end_records(
     start = biases - requant.in_zp * total - lead
     multiplier = np.broadcast_to(requant.multiplier, (count,)).astype(np.float32)
     largest = max(np.abs(acc_min).max(), np.abs(acc_max).max(), np.abs(start).max())
-    if largest >= _LARGEST_BIAS or (multiplier < 0).any() or requant.lo == requant.hi:
+    if largest >= _LARGEST_BIAS or requant.lo == requant.hi:
         return None
     recipe = split_multiply(requant, acc_min, acc_max)
     at_zero = float_map(requant, np.zeros((count, 1), np.int64))[:, 0] << recipe.shift

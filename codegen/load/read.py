@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 
@@ -117,6 +118,35 @@ def _from_bytes(
         )
     little_endian = np.dtype(dtype).newbyteorder("<")
     return np.frombuffer(data, little_endian).astype(dtype).reshape(shape)
+
+
+def external_locations(content: bytes) -> tuple[str, ...]:
+    """The names of the other files that a model's tensors lie in, as it spells them; none for
+    bytes that are no model.
+    """
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except Exception:  # as in read_model, which complains
+        return ()
+    functions = (node for f in model.functions for node in f.node)
+    found = {e.value for t in (*_tensors(model.graph), *_of_nodes(functions))
+             for e in t.external_data if e.key == "location"}  # fmt: skip
+    return tuple(sorted(found))
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in (a for node in nodes for a in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors(graph)
 
 
 def _external(

@@ -25,6 +25,7 @@ from codegen.passes.fold_batchnorm import fold_batchnorm
 from codegen.passes.fold_constants import fold_constants
 from codegen.passes.fold_pad import fold_pad
 from codegen.passes.fuse_activation import fuse_activation
+from codegen.passes.fuse_tables import fuse_tables
 from codegen.passes.integer import lower_integer
 from codegen.passes.layout import choose_layout
 from codegen.passes.make_signed import make_signed
@@ -49,6 +50,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     lower_floats,
     fold_pad,
     choose_layout,
+    fuse_tables,
     fuse_activation,
     name_outputs,
     copy_outputs,

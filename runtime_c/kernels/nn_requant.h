@@ -11,8 +11,9 @@
  *   across a tie; it can only carry x onto one, and only from less than 2^24 in units of P.
  *   So floor(x + 1/2) from the upper part of P is right unless that part lies within 1 of a tie. Then,
  *   and for large a or odd multipliers, nn_rint_scaled_slow does the three roundings one by one.
+ *   Each rounding is symmetric, so signs (a multiplier may be negative) are put off to the end.
  *
- * A multiplier is positive, finite and normal; a subnormal one gives 0 as it would in float32.
+ * A multiplier is finite and normal; a subnormal one gives 0 as it would in float32.
  *
  * NN_REQUANT_INTEGER forces the integers, and NN_REQUANT_MUL16 those for cores that multiply only
  * 32x32->32 (Cortex-M0+), so that hosts can test them.
@@ -38,11 +39,11 @@ typedef struct {
 
 #if defined(NN_REQUANT_INTEGER)
 
-/* |rint((float)acc * m)| for any a = |acc|; beyond 2^23 some integer of at least 2^23. */
+/* |rint((float)acc * m)| for any a = |acc| and the bits of m; beyond 2^23 some integer of at least 2^23. */
 NN_RARE uint32_t nn_rint_scaled_slow(uint32_t a, uint32_t bits)
 {
     const uint32_t mant = (bits & 0x7FFFFFu) | 0x800000u;
-    int32_t s = 126 - (int32_t)(bits >> 23);
+    int32_t s = 126 - (int32_t)((bits << 1) >> 24);
     uint32_t high, mid, low;
 
     if (a == 0u || s > 125) {
@@ -99,9 +100,10 @@ NN_INLINE uint32_t nn_mul_high24(uint32_t a, uint32_t mant)
 NN_INLINE int32_t nn_rint_scaled(int32_t acc, float multiplier)
 {
     const uint32_t bits = nn_bits_of_f32(multiplier);
-    const uint32_t exponent = bits >> 23;
-    const uint32_t sign = (uint32_t)(acc >> 31); /* 0 or all ones */
-    const uint32_t a = ((uint32_t)acc ^ sign) - sign;
+    const uint32_t exponent = (bits << 1) >> 24;
+    const uint32_t acc_sign = (uint32_t)(acc >> 31); /* 0 or all ones */
+    const uint32_t sign = (uint32_t)((acc ^ (int32_t)bits) >> 31);
+    const uint32_t a = ((uint32_t)acc ^ acc_sign) - acc_sign;
     uint32_t rounded;
 
     if (a < 0x1000000u && exponent - 95u <= 28u) {

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from simharness.commands.options import (
@@ -22,7 +24,8 @@ from simharness.report.formats import FORMATS, view
 if TYPE_CHECKING:
     from simharness.report import Report
 
-_STAGES = 6
+STAGES = 6
+TOOLCHAINS = ("auto", "gcc", "zig")
 
 
 def add(commands: Commands) -> None:
@@ -35,13 +38,27 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="an .onnx file, or zoo:NAME")
     add_machine_options(parser)
-    add_place_option(parser)
     add_code_options(parser)
+    group = add_run_options(parser, {"all": "a report for each"})
+    group.add_argument(
+        "--reuse", action="store_true",
+        help="take the report of an earlier equal run where nothing it rests on has changed",
+    )  # fmt: skip
+    add_output_options(parser)
+    add_talk_options(parser)
+    parser.set_defaults(handler=handle)
+
+
+def add_run_options(
+    parser: argparse.ArgumentParser, more: Mapping[str, str] = MappingProxyType({})
+) -> argparse._ArgumentGroup:
+    """How to build and run a network, beyond its machine and its code."""
+    add_place_option(parser)
     group = parser.add_argument_group("run")
     group.add_argument(
-        "--toolchain", choices=("auto", "gcc", "zig", "all"), default="auto",
-        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig); "
-        "all: a report for each",
+        "--toolchain", choices=(*TOOLCHAINS, *more), default="auto",
+        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig)"
+        + "".join(f"; {name}: {what}" for name, what in more.items()),
     )  # fmt: skip
     group.add_argument(
         "--engine", default="unicorn", metavar="NAME", help="the emulator (default: unicorn)"
@@ -68,10 +85,6 @@ def add(commands: Commands) -> None:
         help="give up after so many instructions per inference (default: 20 billion)",
     )  # fmt: skip
     group.add_argument(
-        "--reuse", action="store_true",
-        help="take the report of an earlier equal run where nothing it rests on has changed",
-    )  # fmt: skip
-    group.add_argument(
         "--timing", choices=("auto", "zero-wait"), default="auto",
         help="simulate the board's flash and caches (auto), or take memories as zero-wait",
     )  # fmt: skip
@@ -79,9 +92,7 @@ def add(commands: Commands) -> None:
         "--sanitize", action="store_true",
         help="watch every memory access: dead, foreign or uninitialized bytes, stray writes",
     )  # fmt: skip
-    add_output_options(parser)
-    add_talk_options(parser)
-    parser.set_defaults(handler=handle)
+    return group
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -98,8 +109,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     """Run with each compiler, print the reports; 1 when a check failed."""
     names = ("gcc", "zig") if arguments.toolchain == "all" else (arguments.toolchain,)
-    with talk.progress(_STAGES * len(names)) as progress:
-        reports = [_run(arguments, name, progress) for name in names]
+    with talk.progress(STAGES * len(names)) as progress:
+        reports = [
+            run_model(arguments, arguments.model, name, progress, reuse=arguments.reuse)
+            for name in names
+        ]
     texts = [rendered(r, arguments.format, arguments.output, talk) for r in reports]
     deliver(joined(texts, arguments.format), arguments.output, talk)
     for report in reports:
@@ -118,13 +132,21 @@ def joined(texts: Sequence[str], style: str) -> str:
     raise UsageError(f"--toolchain all has no --format {style}: choose table, md or json")
 
 
-def _run(arguments: argparse.Namespace, toolchain: str, progress: Progress) -> Report:
+def run_model(
+    arguments: argparse.Namespace,
+    model: str | Path,
+    toolchain: str,
+    progress: Progress,
+    *,
+    reuse: bool,
+) -> Report:
+    """`simharness.run` with what the command line says."""
     progress("starting")
     import simharness
     from simharness.options import BUDGET
 
     return simharness.run(
-        arguments.model,
+        model,
         core=arguments.core,
         board=arguments.board,
         clock_hz=arguments.clock_hz,
@@ -144,7 +166,7 @@ def _run(arguments: argparse.Namespace, toolchain: str, progress: Progress) -> R
         patches=arguments.patches,
         ram_limit_bytes=arguments.ram_limit_bytes,
         place=arguments.place,
-        reuse=arguments.reuse,
+        reuse=reuse,
         progress=progress,
     )
 

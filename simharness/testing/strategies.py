@@ -141,6 +141,8 @@ def calibrated(draw: DrawFn, drawn: Case) -> Case:
     multiplier = (spread * jitter / max(1.0, float(np.abs(sums).max()))).astype(np.float32)
     if draw(st.integers(0, 3)) == 0:
         multiplier = (2.0 ** np.round(np.log2(multiplier))).astype(np.float32)
+    if draw(st.integers(0, 4)) == 0:  # as weights with a negative scale have it
+        multiplier *= rng.choice(np.array([-1, 1], np.float32), multiplier.size)
     node = replace(drawn.node, op=replace(op, requant=replace(op.requant, multiplier=multiplier)))
     return replace(drawn, graph=replace(drawn.graph, nodes=(node,)))
 

@@ -69,7 +69,7 @@ def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
     variant = BY_NAME[kernel]
     layers: list[Layer] = []
 
-    @settings(max_examples=12 * count, database=None, phases=[Phase.generate])
+    @settings(max_examples=24 * count, database=None, phases=[Phase.generate])
     @given(DRAWN[kernel], st.sampled_from(["speed", "balanced", "size"]))
     def collect(drawn: Case, optimize: str) -> None:
         goal = replace(target(core), optimize=optimize)  # type: ignore[arg-type]
