@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from codegen.ir import Graph, Node, Tensor
-from codegen.kernels.base import Call, Constant, Overlap
+from codegen.ir import Graph, Node
+from codegen.kernels.base import Call, Constant
 from codegen.kernels.conv import is_depthwise
 from codegen.kernels.fast import Plan, planned
 from codegen.kernels.fast_dot import U32, dual_issue
+from codegen.kernels.overlap import channel_by_channel
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8
 from codegen.requant import I64, reachable_range
@@ -108,8 +109,8 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
         constants = (Constant("records", "uint32_t", records),)
         return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
-    overlaps = (Overlap(0, 0),) if _in_place(x, y) else ()
-    return Plan(write, 2 * height * width + (4 if dual_issue(target) else 0), overlaps)
+    extra_bytes = 4 if dual_issue(target) else 0
+    return Plan(write, 2 * height * width + extra_bytes, channel_by_channel(x, y))
 
 
 def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
@@ -159,19 +160,8 @@ def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return Call((f"{kernel}.h",), constants, text)
 
-    overlaps = (Overlap(0, 0),) if _in_place(x, y) else ()
     row_words = 2 * words if stride == 1 else words
-    return Plan(write, 2 * height * width + 4 * kernel_h * row_words, overlaps)
-
-
-def _in_place(x: Tensor, y: Tensor) -> bool:
-    """Whether y may lie on x, also with a stride, as MCUNet does it channel by channel.
-
-    A channel's outputs go to addresses that only this channel's inputs had: equal modulo the number
-    of channels. Its inputs are in scratch by then.
-    """
-    one_image = x.shape[0] == 1
-    return one_image and x.shape[3] == y.shape[3] and y.size_bytes <= x.size_bytes
+    return Plan(write, 2 * height * width + 4 * kernel_h * row_words, channel_by_channel(x, y))
 
 
 FAST = (

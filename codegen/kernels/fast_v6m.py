@@ -7,12 +7,14 @@ output channel (`nn_v6m.h`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from codegen.ir import I8, I32, Graph, Node
 from codegen.kernels.reference import constant_input
-from codegen.ops import Requant
+from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.requant import I64, float_map, reachable_range, split_multiply
 from codegen.target import Target
 
@@ -29,8 +31,36 @@ def biased(w: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     return (w.astype(np.int16) + 128).astype(np.uint8)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Operands:
+    """Constant weights (C, ...) as stored, their zero point, what they stand for, and the bias."""
+
+    stored: I8
+    zp: int
+    w: I64
+    bias: I32 | None
+
+
+def operands(node: Node, graph: Graph) -> Operands | None:
+    """None where weights are computed, or where channels differ in a zero point that matters."""
+    op, w, b = node.op, constant_input(node, graph, 1), constant_input(node, graph, 2)
+    if w is None or not isinstance(op, ConvS8 | DenseS8):
+        return None
+    zps = np.zeros(1, np.int64) if op.w_zp is None else op.w_zp.astype(np.int64)
+    true = w.astype(np.int64) - zps.reshape(-1, *[1] * (w.ndim - 1))
+    if true.min() >= -128 and true.max() <= 127:
+        zp = 0
+    elif (zps == zps[0]).all():
+        zp = int(zps[0])
+    else:
+        return None
+    return Operands(
+        (true + zp).astype(np.int8), zp, true, None if b is None else b.astype(np.int32)
+    )
+
+
 def end_records(
-    requant: Requant, w: I8, bias: I32 | None, lead: int | I64
+    requant: Requant, w: I64, bias: I32 | None, lead: int | I64
 ) -> tuple[I32, int] | None:
     """Records (C, 5) for kernels whose sums are `sum(x * w) + lead`, and the low shift.
 
@@ -39,7 +69,7 @@ def end_records(
     count = w.shape[0]
     biases = np.zeros(count, np.int64) if bias is None else bias.reshape(-1).astype(np.int64)
     acc_min, acc_max = reachable_range(w, None, biases, requant.in_zp)
-    total = w.reshape(count, -1).astype(np.int64).sum(axis=1)
+    total = w.reshape(count, -1).sum(axis=1)
     start = biases - requant.in_zp * total - lead
     multiplier = np.broadcast_to(requant.multiplier, (count,)).astype(np.float32)
     largest = max(np.abs(acc_min).max(), np.abs(acc_max).max(), np.abs(start).max())
@@ -60,12 +90,6 @@ def end_records(
     if np.abs(words[:, 0]).max() >= 2 * _LARGEST_BIAS:
         return None
     return words.astype(np.int32), recipe.low_shift
-
-
-def weights_and_bias(node: Node, graph: Graph) -> tuple[I8, I32 | None] | None:
-    """Constant weights, and the bias; None where weights are computed."""
-    w, b = constant_input(node, graph, 1), constant_input(node, graph, 2)
-    return None if w is None else (w.astype(np.int8), None if b is None else b.astype(np.int32))
 
 
 def end_fields(requant: Requant, low_shift: int) -> dict[str, int | float | str]:

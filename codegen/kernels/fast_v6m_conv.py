@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from codegen.ir import I8, Graph, Node
+from codegen.ir import Graph, Node
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_struct, window_text
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_v6m import biased, end_fields, end_records, is_target, weights_and_bias
+from codegen.kernels.fast_v6m import biased, end_fields, end_records, is_target, operands
 from codegen.kernels.overlap import pixel_by_pixel
 from codegen.kernels.reference import in_and_out
 from codegen.ops import ConvS8, DenseS8, Window
+from codegen.requant import I64
 from codegen.target import Target
 
 FIELD = 1 << 20
@@ -22,12 +23,12 @@ _LARGEST_SUM = (FIELD - 1) // 128  # of magnitudes of weights
 _MOST_PARTS = 64
 
 
-def _parts(flat: I8) -> tuple[int, int] | None:
+def _parts(flat: I64) -> tuple[int, int] | None:
     """How many parts filters (C, K) need, and taps per part, in fours, for sums to fit."""
     count, depth = flat.shape
     for parts in range(1, _MOST_PARTS + 1):
         taps = -(-depth // (4 * parts)) * 4
-        filled = np.pad(np.abs(flat.astype(np.int64)), ((0, 0), (0, parts * taps - depth)))
+        filled = np.pad(np.abs(flat), ((0, 0), (0, parts * taps - depth)))
         if filled.reshape(count, parts, taps).sum(axis=2).max() <= _LARGEST_SUM:
             return parts, taps
     return None
@@ -46,28 +47,29 @@ def _window(node: Node, graph: Graph) -> tuple[Window, tuple[int, ...], tuple[in
 
 def _conv(node: Node, graph: Graph, target: Target) -> Plan | None:
     op = node.op
-    if not isinstance(op, ConvS8 | DenseS8) or op.w_zp is not None or not is_target(target):
+    if not isinstance(op, ConvS8 | DenseS8) or not is_target(target):
         return None
-    operands, found = weights_and_bias(node, graph), _window(node, graph)
-    if operands is None or found is None:
+    found, places = operands(node, graph), _window(node, graph)
+    if found is None or places is None:
         return None
-    window, x_shape, y_shape = found
+    window, x_shape, y_shape = places
     out_c = y_shape[3]
-    flat, bias = operands[0].reshape(out_c, -1), operands[1]
+    flat = found.w.reshape(out_c, -1)
     split = _parts(flat)
     if split is None:
         return None
     parts, taps = split
-    records = end_records(op.requant, flat, bias, parts * FIELD)
+    records = end_records(op.requant, flat, found.bias, parts * FIELD)
     if records is None:
         return None
     words, low_shift = records
-    filled = np.pad(flat, ((0, out_c % 2), (0, parts * taps - flat.shape[1])))
+    room = ((0, out_c % 2), (0, parts * taps - flat.shape[1]))
+    filled = np.pad(found.stored.reshape(out_c, -1), room)
     pairs = biased(filled).reshape(-1, 2, parts * taps).transpose(0, 2, 1)
     kernel, requant = "nn_conv2d_s8_v6m", op.requant
 
     def write() -> Call:
-        fields = {"taps": taps, "parts": parts, "in_zp": requant.in_zp}
+        fields = {"taps": taps, "parts": parts, "in_zp": requant.in_zp, "w_zero": 128 + found.zp}
         body = "\n".join(
             (
                 window_text(window, x_shape, y_shape),

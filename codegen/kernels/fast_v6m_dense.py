@@ -9,7 +9,7 @@ from codegen.ir import Graph, Node
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_struct
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_v6m import biased, end_fields, end_records, is_target, weights_and_bias
+from codegen.kernels.fast_v6m import biased, end_fields, end_records, is_target, operands
 from codegen.kernels.reference import in_and_out
 from codegen.ops import DenseS8
 from codegen.target import Target
@@ -17,24 +17,26 @@ from codegen.target import Target
 
 def _dense(node: Node, graph: Graph, target: Target) -> Plan | None:
     op = node.op
-    if not isinstance(op, DenseS8) or op.w_zp is not None or not is_target(target):
+    if not isinstance(op, DenseS8) or not is_target(target):
         return None
-    operands, x = weights_and_bias(node, graph), in_and_out(node, graph)[0]
-    if operands is None or x.shape[0] != 1:
+    found, x = operands(node, graph), in_and_out(node, graph)[0]
+    if found is None or x.shape[0] != 1:
         return None
-    w, bias = operands
-    cols, depth = w.shape
-    records = end_records(op.requant, w, bias, 128 * w.astype(np.int64).sum(axis=1))
+    cols, depth = found.w.shape
+    records = end_records(op.requant, found.w, found.bias, 128 * found.w.sum(axis=1))
     if records is None:
         return None
     words, low_shift = records
-    filled = np.pad(w, ((0, -cols % 4), (0, -depth % 8)))
+    filled = np.pad(found.stored, ((0, -cols % 4), (0, -depth % 8)))
     fours = biased(filled).reshape(-1, 4, filled.shape[1]).transpose(0, 2, 1)
     kernel, requant = "nn_dense_s8_v6m", op.requant
 
     def write() -> Call:
         end = c_struct("nn_end_v6m", "end", end_fields(requant, low_shift))
-        body = f"{end}\n{kernel}({depth}, {cols}, &end, x0, @weights@, @records@, y0, scratch);"
+        body = (
+            f"{end}\n{kernel}({depth}, {cols}, {128 + found.zp}, &end, "
+            "x0, @weights@, @records@, y0, scratch);"
+        )
         constants = (
             Constant("weights", "uint8_t", np.ascontiguousarray(fours)),
             Constant("records", "int32_t", words),

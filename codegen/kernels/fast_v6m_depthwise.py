@@ -1,67 +1,121 @@
 # SPDX-License-Identifier: MIT
-"""int8 depthwise 3x3 convolutions for cores without the DSP extension, channel by channel."""
+"""int8 depthwise convolutions for cores without the DSP extension, channel by channel."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from codegen.ir import Graph, Node
-from codegen.kernels.base import Call, Constant, Overlap
+from codegen.ir import I8, I32, Graph, Node
+from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_struct
 from codegen.kernels.conv import is_depthwise
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_v6m import end_fields, end_records, is_target, weights_and_bias
+from codegen.kernels.fast_v6m import Operands, end_fields, end_records, is_target, operands
+from codegen.kernels.overlap import channel_by_channel
 from codegen.kernels.reference import in_and_out
-from codegen.ops import ConvS8
+from codegen.ops import ConvS8, Window
 from codegen.target import Target
 
 
-def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """What all of these kernels need of a layer: weights [Co,Kh,Kw] among `operands`."""
+
+    window: Window
+    operands: Operands
+    records: I32
+    fields: dict[str, int | float | str]
+
+
+def _layer(node: Node, graph: Graph, target: Target) -> _Layer | None:
+    """A depthwise convolution without dilation, its columns 1 or 2 apart, where sums fit."""
     op = node.op
-    if not isinstance(op, ConvS8) or op.w_zp is not None or not is_target(target):
+    if not isinstance(op, ConvS8) or not is_target(target) or not is_depthwise(node, graph):
         return None
     window = op.window
-    if (
-        not is_depthwise(node, graph)
-        or window.kernel != (3, 3)
-        or window.dilations != (1, 1)
-        or window.strides not in ((1, 1), (2, 2))
-    ):
+    found = operands(node, graph)
+    if found is None or window.dilations != (1, 1) or window.strides[1] > 2:
         return None
-    operands = weights_and_bias(node, graph)
-    if operands is None:
+    records = end_records(
+        op.requant, found.w, found.bias, 128 * found.w.reshape(len(found.w), -1).sum(axis=1)
+    )
+    if records is None:
         return None
-    w, bias = operands
     x, y = in_and_out(node, graph)
     batch, in_h, in_w, in_c = x.shape
     _, out_h, out_w, out_c = y.shape
-    stride, (pad_top, pad_left) = window.strides[0], window.pads[:2]
-    height, width = (out_h - 1) * stride + 3, (out_w - 1) * stride + 3
-    if pad_top >= height or pad_left >= width:
-        return None
-    lead = 128 * w.reshape(out_c, 9).astype(np.int64).sum(axis=1)
-    records = end_records(op.requant, w, bias, lead)
-    if records is None:
-        return None
     words, low_shift = records
-    kernel, requant = "nn_depthwise_s8_v6m3x3", op.requant
+    fields: dict[str, int | float | str] = {
+        "batch": batch, "in_h": in_h, "in_w": in_w, "in_c": in_c,
+        "out_h": out_h, "out_w": out_w, "per_in": out_c // in_c,
+        "stride_h": window.strides[0], "stride_w": window.strides[1],
+        "pad_top": window.pads[0], "pad_left": window.pads[1],
+        "in_zp": op.requant.in_zp, "w_zp": found.zp, **end_fields(op.requant, low_shift),
+    }  # fmt: skip
+    return _Layer(window, found, words, fields)
+
+
+def _plan(
+    node: Node, graph: Graph, layer: _Layer, kernel: str, width: int, extra_bytes: int,
+    weights: I8, strips: str = "",
+) -> Plan | None:  # fmt: skip
+    """A plan over planes of this width; `strips` is what else the kernel is told."""
+    x, y = in_and_out(node, graph)
+    height = (y.shape[1] - 1) * layer.window.strides[0] + layer.window.kernel[0]
+    if layer.window.pads[0] >= height or layer.window.pads[1] >= width:
+        return None
 
     def write() -> Call:
-        fields: dict[str, int | float | str] = {
-            "batch": batch, "in_h": in_h, "in_w": in_w, "in_c": in_c,
-            "out_h": out_h, "out_w": out_w, "per_in": out_c // in_c,
-            "stride": stride, "pad_top": pad_top, "pad_left": pad_left,
-            "height": height, "width": width, "in_zp": requant.in_zp,
-        }  # fmt: skip
-        planes = c_struct("nn_planes_v6m", "p", fields | end_fields(requant, low_shift))
-        body = f"{planes}\n{kernel}(&p, x0, @weights@, @records@, y0, scratch);"
+        planes = c_struct("nn_planes_v6m", "p", layer.fields | {"height": height, "width": width})
+        second = ", &s" if strips else ""
+        call = f"{kernel}(&p{second}, x0, @weights@, @records@, y0, scratch);"
         constants = (
-            Constant("weights", "int8_t", w.reshape(out_c, 9)),
-            Constant("records", "int32_t", words),
+            Constant("weights", "int8_t", weights),
+            Constant("records", "int32_t", layer.records),
         )
-        return Call((f"{kernel}.h",), constants, body)
+        return Call((f"{kernel}.h",), constants, "\n".join(filter(None, (planes, strips, call))))
 
-    return Plan(write, height * width, (Overlap(0, 0),) if x.shape == y.shape else ())
+    return Plan(write, height * width + extra_bytes, channel_by_channel(x, y))
 
 
-FAST = (planned("nn_depthwise_s8_v6m3x3", _plan3x3),)
+def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
+    layer = _layer(node, graph, target)
+    if layer is None or layer.window.kernel != (3, 3) or len(set(layer.window.strides)) > 1:
+        return None
+    width = (in_and_out(node, graph)[1].shape[2] - 1) * layer.window.strides[1] + 3
+    weights = layer.operands.stored.reshape(-1, 9)
+    return _plan(node, graph, layer, "nn_depthwise_s8_v6m3x3", width, 0, weights)
+
+
+def strip_counts(kernel_w: int) -> tuple[int, int]:
+    """Strips of three and of two columns that make a window (of one column: two)."""
+    twos = (0, 2, 1)[kernel_w % 3] if kernel_w > 1 else 1
+    return (max(kernel_w, 2) - 2 * twos) // 3, twos
+
+
+def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
+    layer = _layer(node, graph, target)
+    if layer is None:
+        return None
+    rows, kernel_w = layer.window.kernel
+    threes, twos = strip_counts(kernel_w)
+    filled_w = 3 * threes + 2 * twos
+    width = (max(in_and_out(node, graph)[1].shape[2], 4) - 1) * layer.window.strides[1] + filled_w
+    stored = layer.operands.stored.reshape(-1, rows, kernel_w)
+    filled = np.pad(
+        stored, ((0, 0), (0, 0), (0, filled_w - kernel_w)), constant_values=layer.operands.zp
+    )
+    cuts = np.cumsum([3] * threes + [2] * twos)[:-1]
+    strips = [s.reshape(len(filled), -1) for s in np.split(filled, cuts, axis=2)]
+    fields: dict[str, int | float | str] = {
+        "rows": rows, "threes": threes, "twos": twos, "row_step": width,
+    }  # fmt: skip
+    return _plan(
+        node, graph, layer, "nn_depthwise_s8_v6m", width, 4 * rows * filled_w,
+        np.concatenate(strips, axis=1), c_struct("nn_strips_v6m", "s", fields),
+    )  # fmt: skip
+
+
+FAST = (planned("nn_depthwise_s8_v6m3x3", _plan3x3), planned("nn_depthwise_s8_v6m", _plan_any))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How near to its input a kernel may write that runs through its output pixel by pixel."""
+"""How near to its input a kernel may write, by the order in which it runs through its output."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from codegen.ir import ITEM_BYTES, Graph, Node
+from codegen.ir import ITEM_BYTES, Graph, Node, Tensor
 from codegen.kernels.base import Overlap
 from codegen.kernels.reference import in_and_out
 from codegen.ops import Window
@@ -23,6 +23,18 @@ def pixel_by_pixel(node: Node, graph: Graph) -> tuple[Overlap, ...]:
         return ()
     lead_bytes = window_lead(window, x.shape, y.shape) * ITEM_BYTES[x.dtype]
     return (Overlap(0, 0, lead_bytes, exact=False),) if x.dtype == y.dtype else ()
+
+
+def channel_by_channel(x: Tensor, y: Tensor) -> tuple[Overlap, ...]:
+    """The overlap of a kernel that writes all outputs of one channel after it has read all of that
+    channel's inputs: y may lie on x, also with a stride, as MCUNet does it.
+
+    The outputs of a channel go to addresses that only this channel's inputs had: equal modulo the
+    number of channels.
+    """
+    one_image = x.shape[0] == 1
+    takes_it = one_image and x.shape[3] == y.shape[3] and y.size_bytes <= x.size_bytes
+    return (Overlap(0, 0),) if takes_it else ()
 
 
 def window_lead(window: Window, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:

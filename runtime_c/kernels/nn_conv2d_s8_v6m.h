@@ -13,6 +13,7 @@
 typedef struct {
     int32_t taps, parts;
     int32_t in_zp;
+    int32_t w_zero; /* as weights are stored: 128 and more or less */
     int32_t low_shift, out_zp, lo, hi;
 } nn_columns_v6m;
 
@@ -25,6 +26,8 @@ typedef struct {
 NN_ONE_BODY void nn_starts_v6m(const nn_columns_v6m *q, const uint32_t *packed,
                                const uint32_t *total, uint32_t *starts)
 {
+    const uint32_t w_zero = (uint32_t)q->w_zero;
+
     for (int32_t part = 0; part < q->parts; part++) {
         uint32_t first = 0u, second = 0u;
         if (q->parts == 1) {
@@ -37,8 +40,8 @@ NN_ONE_BODY void nn_starts_v6m(const nn_columns_v6m *q, const uint32_t *packed,
                 packed += 4;
             }
         }
-        first = 0x100000u - (first << 7);    /* 2^20 (1 + 2^21) mod 2^32 */
-        second = 0x40100000u - (second << 7); /* 2^20 (1 + 2^10) */
+        first = 0x100000u - first * w_zero;    /* 2^20 (1 + 2^21) mod 2^32 */
+        second = 0x40100000u - second * w_zero; /* 2^20 (1 + 2^10) */
         starts[0] = first + (first << 8);
         starts[1] = second + (second << 8);
         starts[2] = first;

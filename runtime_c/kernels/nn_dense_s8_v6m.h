@@ -52,12 +52,13 @@ NN_INLINE void nn_dot1x4_v6m(const uint8_t *x, const uint8_t *w, int32_t depth, 
 #endif
 }
 
-NN_ONE_BODY void nn_connect_v6m(int32_t depth, int32_t cols, const nn_end_v6m *end, const int8_t *x,
-                                const uint8_t *w, const int32_t *record, int8_t *y, uint8_t *scratch)
+NN_ONE_BODY void nn_connect_v6m(int32_t depth, int32_t cols, int32_t w_zero, const nn_end_v6m *end,
+                                const int8_t *x, const uint8_t *w, const int32_t *record, int8_t *y,
+                                uint8_t *scratch)
 {
     const int32_t filled = (depth + 7) & ~7;
     const int32_t low_shift = end->low_shift;
-    uint32_t total = 0u;
+    uint32_t total = 0u, start;
 
     for (int32_t k = 0; k < depth; k++) {
         const uint32_t value = (uint32_t)(x[k] + 128);
@@ -67,9 +68,10 @@ NN_ONE_BODY void nn_connect_v6m(int32_t depth, int32_t cols, const nn_end_v6m *e
     for (int32_t k = depth; k < filled; k++) {
         scratch[k] = 0u;
     }
+    start = 0u - total * (uint32_t)w_zero;
     for (int32_t c = 0; c < cols; c += 4) {
         uint32_t sums[4];
-        nn_dot1x4_v6m(scratch, w, filled, 0u - (total << 7), sums);
+        nn_dot1x4_v6m(scratch, w, filled, start, sums);
         w += 4 * filled;
         for (int32_t i = 0; i < 4 && c + i < cols; i++) {
             *y++ = nn_requant_v6m(sums[i], record, low_shift, end);
@@ -78,11 +80,12 @@ NN_ONE_BODY void nn_connect_v6m(int32_t depth, int32_t cols, const nn_end_v6m *e
     }
 }
 
-/* w[fours][depth filled up to eights][4], as w + 128; scratch: a byte per input, in eights. */
-NN_KERNEL void nn_dense_s8_v6m(int32_t depth, int32_t cols, const nn_end_v6m *end, const int8_t *x,
-                               const uint8_t *w, const int32_t *records, int8_t *y, uint8_t *scratch)
+/* w[fours][depth filled up to eights][4], as w + 128, w_zero for 0; scratch: a byte per input, in eights. */
+NN_KERNEL void nn_dense_s8_v6m(int32_t depth, int32_t cols, int32_t w_zero, const nn_end_v6m *end,
+                               const int8_t *x, const uint8_t *w, const int32_t *records, int8_t *y,
+                               uint8_t *scratch)
 {
-    nn_connect_v6m(depth, cols, end, x, w, records, y, scratch);
+    nn_connect_v6m(depth, cols, w_zero, end, x, w, records, y, scratch);
 }
 
 #endif

@@ -10,7 +10,8 @@
  * With 0 <= A, C < 2^21 and 0 <= B < 2^22 these 64 bits hold all three: A and the low 11 bits of B are the
  * fields of `first`; without those, `second` has C and the rest of B as its fields. Inputs are packed the
  * same way, once for all filters. Weights are stored as w + 128: ARMv6-M loads unsigned bytes with an
- * immediate offset, signed ones without. What that adds, 128 times the sum of the inputs, is taken from
+ * immediate offset, signed ones without. What that adds, 128 times the sum of the inputs (or what a zero point
+ * of weights makes of 128), is taken from
  * where the sums start; 2^20 is added there, so that none is negative.
  */
 #ifndef NN_V6M_H
@@ -128,8 +129,8 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
 #define NN_SUMS_CLOBBERS_V6M "r6", "r8", "r9", "r10", "r11", "cc", "memory"
 #endif
 
-/* Such a block: `other` is r3, `bound` is r12, and the sums are stored. */
-#define NN_SUMS_V6M(text, inputs, weights, starts, other, bound, sums)                    \
+/* Such a block: `other` is r3, `bound` is r12, `more` are further operands; the sums are stored. */
+#define NN_SUMS_WITH_V6M(text, inputs, weights, starts, other, bound, sums, more)         \
     do {                                                                                  \
         register const void *at_r0 __asm__("r0") = (inputs);                              \
         register const void *at_r1 __asm__("r1") = (weights);                             \
@@ -141,13 +142,15 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
         __asm__ volatile(NN_SUMS_START_V6M text NN_SUMS_END_V6M                           \
                          : "+r"(at_r0), "+r"(at_r1), "+r"(sum_r2), "+r"(sum_r3),          \
                            "=r"(sum_r4), "=r"(sum_r5), "+r"(any_r12)                      \
-                         :                                                                \
+                         : more                                                           \
                          : NN_SUMS_CLOBBERS_V6M);                                         \
         (sums)[0] = sum_r2;                                                               \
         (sums)[1] = sum_r3;                                                               \
         (sums)[2] = sum_r4;                                                               \
         (sums)[3] = sum_r5;                                                               \
     } while (0)
+#define NN_SUMS_V6M(text, inputs, weights, starts, other, bound, sums) \
+    NN_SUMS_WITH_V6M(text, inputs, weights, starts, other, bound, sums, )
 
 /* Products of a tap. A halfword has the weights of both filters, first + 256 * second, and is used so: what
    the first one's sums have too much is 256 times the second's. */

@@ -161,7 +161,8 @@ def weight_zero_points(draw: DrawFn, channels: int) -> I32 | None:
     if draw(st.booleans()):
         return None
     rng = np.random.default_rng(draw(seeds()))
-    return rng.integers(-128, 128, channels).astype(np.int32)
+    each = rng.integers(-128, 128, channels if draw(st.booleans()) else 1)
+    return np.broadcast_to(each, (channels,)).astype(np.int32)
 
 
 # --- shapes

@@ -26,8 +26,9 @@ HEADERS = tuple(f"{v.name}.h" for v in FAST_V6M)
 BY_NAME = {v.name: v for v in FAST_V6M}
 DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_conv2d_s8_v6m": st.one_of(convs(), CASES["nn_conv2d_s8"], CASES["nn_dense_s8"]),
-    "nn_depthwise_s8_v6m3x3": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
-    "nn_dense_s8_v6m": dense(),
+    "nn_depthwise_s8_v6m3x3": convs(depthwise=True),
+    "nn_depthwise_s8_v6m": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
+    "nn_dense_s8_v6m": st.one_of(dense(), CASES["nn_dense_s8"]),
     "nn_quantize_f32_s8_search": quantizers(),
 }
 GOAL = target("m0plus", optimize="speed")
