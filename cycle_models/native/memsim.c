@@ -1,48 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The memory simulator: tags, line fills in flight, a sequential prefetcher, busy memories.
+// The memory simulator: what a block's fetches and data accesses cost.
 #include "memsim.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-enum { FILLS = 2, READS = 32 };
-
-typedef struct {
-  uint32_t tag;      // line address, MS_NONE when empty
-  uint32_t valid;    // bit per sector
-  uint32_t used;     // stamp for replacement
-  uint32_t dirty;
-} line;
-
-typedef struct {
-  ms_cache_config config;
-  uint32_t line_shift, sector_shift;
-  uint32_t stamp, random;
-  line *lines;
-} cache;
-
-// A read under way from `start` until `end`.
-typedef struct {
-  uint64_t start, end;
-} span;
-
-// A line on its way: its first beat is there at `start`, the others follow in wrapping order.
-typedef struct {
-  uint32_t line_address, line_bytes, offset;
-  uint64_t start;
-} fill;
-
-typedef struct {
-  ms_store_config config;
-  uint64_t busy;               // until when, fetches that are still to come included
-  span reads[READS];           // the recent ones
-  uint32_t read_index;
-  uint32_t prefetched;         // address of the sector that the prefetcher fetched, or MS_NONE
-  uint64_t prefetched_ready;
-  uint32_t next;               // address that would continue the last uncached read
-  fill fills[FILLS];
-  uint32_t fill_index;
-} store;
+#include "memsim_store.h"
+#include "memsim_tags.h"
 
 struct ms_sim {
   ms_config config;
@@ -60,14 +21,6 @@ struct ms_sim {
 };
 
 uint32_t ms_version(void) { return MS_VERSION; }
-
-static int power_of_two(uint32_t n) { return n && (n & (n - 1)) == 0; }
-
-static uint32_t log2_of(uint32_t power) {
-  uint32_t n = 0;
-  while (power >>= 1) n++;
-  return n;
-}
 
 static int config_ok(const ms_config *c) {
   if (c->region_count > MS_REGIONS || c->cache_count > MS_CACHES || c->store_count > MS_STORES)
@@ -98,14 +51,16 @@ ms_sim *ms_new(const ms_config *config, uint32_t bucket_count) {
   sim->totals = calloc(bucket_count, sizeof(ms_totals));
   int complete = sim->totals != NULL;
   for (uint32_t i = 0; i < config->cache_count; i++) {
-    cache *c = &sim->caches[i];
-    c->config = config->caches[i];
-    c->line_shift = log2_of(c->config.line_bytes);
-    c->sector_shift = log2_of(c->config.sector_bytes);
-    c->lines = calloc((size_t)c->config.ways * c->config.sets, sizeof(line));
-    complete = complete && c->lines != NULL;
+    const int made = cache_init(&sim->caches[i], &config->caches[i]);
+    complete = complete && made;
   }
-  for (uint32_t i = 0; i < config->store_count; i++) sim->stores[i].config = config->stores[i];
+  int backwards = 0;
+  for (uint32_t i = 0; i < config->region_count; i++)
+    backwards = backwards || config->regions[i].data < 0;
+  for (uint32_t i = 0; i < config->store_count; i++) {
+    sim->stores[i].config = config->stores[i];
+    sim->stores[i].backwards = backwards;
+  }
   if (!complete) {
     ms_free(sim);
     return NULL;
@@ -122,24 +77,8 @@ void ms_free(ms_sim *sim) {
 }
 
 void ms_reset(ms_sim *sim) {
-  for (uint32_t i = 0; i < sim->config.cache_count; i++) {
-    cache *c = &sim->caches[i];
-    for (uint32_t k = 0; k < c->config.ways * c->config.sets; k++) {
-      memset(&c->lines[k], 0, sizeof(line));
-      c->lines[k].tag = MS_NONE;
-    }
-    c->stamp = 0;
-    c->random = 1;
-  }
-  for (uint32_t i = 0; i < sim->config.store_count; i++) {
-    store *s = &sim->stores[i];
-    s->busy = s->prefetched_ready = 0;
-    memset(s->reads, 0, sizeof s->reads);
-    s->read_index = 0;
-    s->prefetched = s->next = MS_NONE;
-    for (uint32_t k = 0; k < FILLS; k++) s->fills[k] = (fill){MS_NONE, 1, 0, 0};
-    s->fill_index = 0;
-  }
+  for (uint32_t i = 0; i < sim->config.cache_count; i++) cache_reset(&sim->caches[i]);
+  for (uint32_t i = 0; i < sim->config.store_count; i++) store_reset(&sim->stores[i]);
   sim->now = 0;
   memset(&sim->block, 0, sizeof sim->block);
   sim->done = sim->bus = 0;
@@ -149,9 +88,11 @@ void ms_reset(ms_sim *sim) {
   memset(sim->totals, 0, sim->bucket_count * sizeof(ms_totals));
 }
 
-void ms_bucket(ms_sim *sim, uint32_t bucket) {
+static void set_bucket(ms_sim *sim, uint32_t bucket) {
   sim->bucket = bucket < sim->bucket_count ? bucket : 0;
 }
+
+void ms_bucket(ms_sim *sim, uint32_t bucket) { set_bucket(sim, bucket); }
 
 uint64_t ms_now(const ms_sim *sim) { return sim->now + sim->block.core; }
 
@@ -172,118 +113,6 @@ static const ms_region_config *region_at(ms_sim *sim, uint32_t address, uint32_t
   return NULL;
 }
 
-// -- tags --------------------------------------------------------------------------------------
-
-static line *set_of(cache *c, uint32_t address) {
-  const uint32_t set = (address >> c->line_shift) & (c->config.sets - 1);
-  return &c->lines[(size_t)set * c->config.ways];
-}
-
-static uint32_t sector_bit(const cache *c, uint32_t address) {
-  return 1u << ((address & (c->config.line_bytes - 1)) >> c->sector_shift);
-}
-
-// The line that holds the sector of `address`, or NULL.
-static line *look_up(cache *c, uint32_t address) {
-  line *set = set_of(c, address);
-  const uint32_t tag = address & ~(c->config.line_bytes - 1);
-  for (uint32_t i = 0; i < c->config.ways; i++) {
-    if (set[i].tag == tag && (set[i].valid & sector_bit(c, address))) {
-      set[i].used = ++c->stamp;
-      return &set[i];
-    }
-  }
-  return NULL;
-}
-
-// Makes the sector of `address` valid; returns its line. `evicted_dirty` tells what was thrown out.
-static line *insert(cache *c, uint32_t address, uint32_t *evicted_dirty) {
-  line *set = set_of(c, address);
-  const uint32_t tag = address & ~(c->config.line_bytes - 1);
-  line *victim = NULL;
-  *evicted_dirty = 0;
-  for (uint32_t i = 0; i < c->config.ways; i++)
-    if (set[i].tag == tag) victim = &set[i];
-  if (victim == NULL) {
-    for (uint32_t i = 0; i < c->config.ways && victim == NULL; i++)
-      if (set[i].tag == MS_NONE) victim = &set[i];
-  }
-  if (victim == NULL && c->config.random) {
-    c->random = c->random * 1103515245u + 12345u;
-    victim = &set[(c->random >> 16) % c->config.ways];
-  }
-  if (victim == NULL) {
-    victim = &set[0];
-    for (uint32_t i = 1; i < c->config.ways; i++)
-      if (set[i].used < victim->used) victim = &set[i];
-  }
-  if (victim->tag != tag) {
-    *evicted_dirty = victim->tag != MS_NONE && victim->dirty;
-    victim->tag = tag;
-    victim->valid = 0;
-    victim->dirty = 0;
-  }
-  victim->valid |= sector_bit(c, address);
-  victim->used = ++c->stamp;
-  return victim;
-}
-
-// -- memories ----------------------------------------------------------------------------------
-
-// How long the core waits at `t` for a beat of a line that is still on its way.
-static uint64_t wait_for_fill(const store *s, uint32_t address, uint64_t t) {
-  for (uint32_t i = 0; i < FILLS; i++) {
-    const fill *f = &s->fills[i];
-    if (f->line_address == MS_NONE || address - f->line_address >= f->line_bytes) continue;
-    const uint32_t bytes = s->config.beat_bytes;
-    const uint32_t beats = f->line_bytes > bytes ? f->line_bytes / bytes : 1;
-    const uint32_t offset = (address - f->line_address) / bytes;
-    const uint32_t order = (offset + beats - f->offset) % beats;
-    const uint64_t ready = f->start + (uint64_t)order * s->config.beat;
-    return ready > t ? ready - t : 0;
-  }
-  return 0;
-}
-
-// When a data access that comes at `t` can start: after the read that is under way then. The
-// fetches of a block are simulated before its data accesses, so `busy` may lie ahead of `t`.
-static uint64_t start_of_data(const store *s, uint64_t t) {
-  for (uint32_t i = 0; i < READS; i++)
-    if (s->reads[i].start <= t && t < s->reads[i].end) return s->reads[i].end;
-  return t;
-}
-
-static void occupy(store *s, uint64_t start, uint64_t end) {
-  s->reads[s->read_index] = (span){start, end};
-  s->read_index = (s->read_index + 1) % READS;
-  if (end > s->busy) s->busy = end;
-}
-
-// Reads `bytes` (a sector or a line) from `start`, critical beat first; returns when that is there.
-static uint64_t read_store(store *s, uint32_t address, uint32_t bytes, uint64_t start) {
-  const ms_store_config *k = &s->config;
-  const uint32_t beats = bytes > k->beat_bytes ? bytes / k->beat_bytes : 1;
-  const uint64_t first = start + k->first;
-  occupy(s, start, start + k->occupancy + (uint64_t)(beats - 1) * k->beat);
-  if (beats > 1) {
-    const uint32_t base = address & ~(bytes - 1);
-    s->fills[s->fill_index] = (fill){base, bytes, (address - base) / k->beat_bytes, first};
-    s->fill_index = (s->fill_index + 1) % FILLS;
-  }
-  return first;
-}
-
-static void prefetch(ms_sim *sim, const ms_region_config *r, uint32_t address, uint64_t t) {
-  store *s = &sim->stores[r->store];
-  if (!s->config.prefetch || s->prefetched == address) return;
-  if (address - r->origin >= r->size) return;
-  if (r->fetch_cache != MS_NONE && look_up(&sim->caches[r->fetch_cache], address)) return;
-  const uint64_t start = s->busy > t ? s->busy : t;
-  s->prefetched = address;
-  occupy(s, start, start + s->config.occupancy);
-  s->prefetched_ready = start + s->config.first;
-}
-
 static void charge(ms_sim *sim, const store *s, int64_t *part, uint64_t stall) {
   if (s->config.external) {
     sim->totals[sim->bucket].external += (int64_t)stall;
@@ -292,126 +121,141 @@ static void charge(ms_sim *sim, const store *s, int64_t *part, uint64_t stall) {
   }
 }
 
-// -- events ------------------------------------------------------------------------------------
+static void start_prefetch(store *s, uint32_t address, uint64_t t) {
+  const uint64_t start = later(s->busy, t);
+  s->prefetched = address;
+  s->prefetched_ready = start + s->config.first;
+  occupy(s, start, start + s->config.occupancy);
+}
 
-static int filling(const store *s, uint32_t address) {
-  for (uint32_t i = 0; i < FILLS; i++) {
-    const fill *f = &s->fills[i];
-    if (f->line_address != MS_NONE && address - f->line_address < f->line_bytes) return 1;
+// Whether the cache holds all sectors from `at` to `last`. They are touched as far as it does.
+static int holds_all(cache *c, uint32_t at, uint32_t last) {
+  while (tag_of(c, at) != tag_of(c, last)) {
+    line *l = find(c, at);
+    const uint32_t wanted = c->every_sector & ~(sector_bit(c, at) - 1);
+    if (l == NULL || (l->valid & wanted) != wanted) return 0;
+    touch(c, l);
+    at = tag_of(c, at) + c->config.line_bytes;
   }
-  return 0;
+  line *l = find(c, last);
+  const uint32_t wanted = 2 * sector_bit(c, last) - sector_bit(c, at);
+  if (l == NULL || (l->valid & wanted) != wanted) return 0;
+  touch(c, l);
+  return 1;
 }
 
-// When the core comes to `address` in a block: its share of the block's time, after `stalls`.
-static uint64_t time_at(const ms_sim *sim, uint32_t pc, uint32_t size, uint32_t address,
-                        uint64_t stalls) {
-  const uint32_t offset = address > pc ? address - pc : 0;
-  return sim->now + stalls + (uint64_t)sim->block.core * offset / size;
+// Whether fetching the sectors from `at` to `last` takes no time and lets the prefetcher sleep.
+static int fetch_at_once(ms_sim *sim, const ms_region_config *r, uint32_t at, uint32_t last) {
+  const store *s = &sim->stores[r->store];
+  cache *c = &sim->caches[r->fetch_cache];
+  if (s->filled > sim->now) return 0;
+  if (s->config.prefetch) {
+    last += c->config.sector_bytes;
+    if (s->prefetched - at <= last - at || last - r->origin >= r->size) return 0;
+  }
+  return holds_all(c, at, last);
 }
 
-// The stall of fetching the sector at `address` at time `t`.
-static uint64_t fetch_sector(ms_sim *sim, const ms_region_config *r, uint32_t address,
-                             uint32_t bytes, uint64_t t, int hit) {
+// Fetches the sectors of a block in order; after each one the prefetcher looks for the next.
+static void fetch_block(ms_sim *sim, const ms_region_config *r, uint32_t pc, uint32_t size) {
   store *s = &sim->stores[r->store];
   cache *c = r->fetch_cache == MS_NONE ? NULL : &sim->caches[r->fetch_cache];
+  const uint32_t bytes = c == NULL ? s->config.beat_bytes : c->config.sector_bytes;
+  const uint32_t last = (pc + size - 1) & ~(bytes - 1);
+  uint32_t at = pc & ~(bytes - 1);
+  if (at == sim->fetched) at += bytes;
+  if (at > last) return;
   ms_totals *totals = &sim->totals[sim->bucket];
-  uint64_t stall;
-  uint32_t dirty;
-  if (hit) {
-    stall = wait_for_fill(s, address, t);
-  } else if (s->prefetched == address) {
-    stall = s->prefetched_ready > t ? s->prefetched_ready - t : 0;
-    s->prefetched = MS_NONE;
-    if (c != NULL) (void)insert(c, address, &dirty);
-  } else {
-    totals->fetch_misses++;
-    stall = read_store(s, address, bytes, s->busy > t ? s->busy : t) - t;
-    if (c != NULL) (void)insert(c, address, &dirty);
+  totals->fetch_reads += (last - at) / bytes + 1;
+  sim->fetched = last;
+  if (c != NULL && fetch_at_once(sim, r, at, last)) return;
+  const uint32_t core = sim->block.core, prefetches = s->config.prefetch;
+  uint64_t now = sim->now;
+  line *l = c == NULL ? NULL : find(c, at);
+  int held = holds(c, l, at);
+  while (at <= last) {
+    // The core comes to it after its share of the block's time.
+    const uint64_t share = at > pc ? quotient((uint64_t)core * (at - pc), size) : 0;
+    const uint64_t t = now + share;
+    if (held) {
+      touch(c, l);
+      now += wait_for_fill(s, at, t);
+    } else {
+      uint64_t ready;
+      if (s->prefetched == at) {
+        ready = s->prefetched_ready;
+        s->prefetched = MS_NONE;
+      } else {
+        ready = read_store(s, at, bytes, later(s->busy, t));
+        totals->fetch_misses++;
+      }
+      if (c != NULL) l = insert(c, at, l, NULL);
+      if (ready > t) now += ready - t;
+    }
+    at += bytes;
+    if (c != NULL && (l == NULL || l->tag != tag_of(c, at))) l = find(c, at);
+    held = holds(c, l, at);
+    if (!prefetches || s->prefetched == at || at - r->origin >= r->size) continue;
+    if (held) {
+      touch(c, l);
+    } else {
+      start_prefetch(s, at, now + share);
+    }
   }
-  prefetch(sim, r, address + bytes, t + stall);
-  return stall;
+  charge(sim, s, &totals->fetch, now - sim->now);
+  sim->now = now;
 }
 
-void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost) {
-  const uint32_t core = cost->core;
+static void simulate_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost) {
   const ms_region_config *r = region_at(sim, pc, &sim->recent_code);
   const int jumped = pc != sim->end;
   sim->now += sim->block.core;
   sim->block = *cost;
   sim->done = 0;
   sim->end = pc + size;
-  sim->totals[sim->bucket].core += core;
+  sim->totals[sim->bucket].core += cost->core;
   if (r == NULL) return;
   if (jumped && r->jump) {
     sim->totals[sim->bucket].fetch += r->jump;
     sim->now += r->jump;
   }
   if (r->store == MS_NONE || size == 0) return;
-  store *s = &sim->stores[r->store];
-  const uint32_t bytes = r->fetch_cache == MS_NONE ? s->config.beat_bytes
-                                                   : sim->caches[r->fetch_cache].config.sector_bytes;
   if (jumped) sim->fetched = MS_NONE;
-  cache *c = r->fetch_cache == MS_NONE ? NULL : &sim->caches[r->fetch_cache];
-  uint64_t stalls = 0;
-  const line *last = NULL;  // the line of the sector before
-  for (uint32_t at = pc & ~(bytes - 1); at < pc + size; at += bytes) {
-    if (at == sim->fetched) continue;
-    int hit = 0;
-    if (c != NULL) {
-      if (last == NULL || last->tag != (at & ~(c->config.line_bytes - 1)) ||
-          !(last->valid & sector_bit(c, at)))
-        last = look_up(c, at);
-      hit = last != NULL;
-    }
-    sim->totals[sim->bucket].fetch_reads++;
-    sim->fetched = at;
-    if (hit && !s->config.prefetch && !filling(s, at)) continue;
-    stalls += fetch_sector(sim, r, at, bytes, time_at(sim, pc, size, at, stalls), hit);
-  }
-  sim->now += stalls;
-  charge(sim, s, &sim->totals[sim->bucket].fetch, stalls);
+  fetch_block(sim, r, pc, size);
 }
 
-// The stall of a read that no cache serves.
-static uint64_t read_uncached(store *s, uint32_t address, uint64_t t) {
-  const uint32_t unit = address & ~(s->config.beat_bytes - 1);
-  uint64_t stall;
-  if (unit == s->next) {
-    const uint64_t start = start_of_data(s, t);
-    stall = start + s->config.sequential - t;
-    occupy(s, start, t + stall);
-  } else {
-    stall = read_store(s, address, s->config.beat_bytes, start_of_data(s, t)) - t;
-  }
-  s->next = unit + s->config.beat_bytes;
-  return stall;
+// The exported functions are calls of static ones, which a feed in this translation unit inlines.
+void ms_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost) {
+  simulate_block(sim, pc, size, cost);
 }
 
-static uint64_t write_through(store *s, uint64_t t) {
-  const uint64_t start = s->busy > t ? s->busy : t;
-  s->busy = start + s->config.write;
-  return s->busy > t + s->config.write_slack ? s->busy - t - s->config.write_slack : 0;
+// When the core comes to its latest data access: after its share of the block's time.
+static uint64_t time_of_access(const ms_sim *sim) {
+  const uint32_t accesses = sim->block.accesses;
+  const uint32_t share = sim->done > accesses ? accesses : sim->done;
+  return sim->now + quotient((uint64_t)sim->block.core * share, accesses + 1u);
 }
 
-static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address, int write,
-                              uint64_t t) {
+static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address, int write) {
   ms_totals *totals = &sim->totals[sim->bucket];
-  line *found = look_up(c, address);
-  uint64_t stall = 0;
-  uint32_t dirty = 0;
-  if (found != NULL) {
-    if (write) {
-      found->dirty = 1;
-      return 0;
-    }
-    return wait_for_fill(s, address, t);
+  line *found = find(c, address);
+  const int hit = holds(c, found, address);
+  if (hit) touch(c, found);
+  if (hit && write) {
+    found->dirty = 1;
+    return 0;
   }
+  if (hit && s->filled <= sim->now) return 0;
+  const uint64_t t = time_of_access(sim);
+  if (hit) return wait_for_fill(s, address, t);
   if (write && !c->config.write_allocate) {
     totals->write_misses++;
     return write_through(s, t);
   }
-  stall = read_store(s, address, c->config.sector_bytes, start_of_data(s, t)) - t;
-  found = insert(c, address, &dirty);
+  const uint64_t start = start_of_data(s, t);
+  const uint64_t stall = read_store(s, address, c->config.sector_bytes, start) - t;
+  int dirty = 0;
+  found = insert(c, address, found, &dirty);
   if (dirty) s->busy += s->config.write;
   if (!write) {
     totals->read_misses++;
@@ -422,7 +266,7 @@ static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address,
   return s->busy > t + s->config.write_slack ? s->busy - t - s->config.write_slack : 0;
 }
 
-void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
+static void simulate_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
   ms_totals *totals = &sim->totals[sim->bucket];
   const ms_region_config *r = region_at(sim, address, &sim->recent_data);
   if (size && (address & (size - 1)) && size <= 4) totals->unaligned++;
@@ -442,9 +286,6 @@ void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
   }
   if (r->store == MS_NONE) return;
   store *s = &sim->stores[r->store];
-  const uint32_t accesses = sim->block.accesses;
-  const uint64_t share = sim->done > accesses ? accesses : sim->done;
-  const uint64_t t = sim->now + sim->block.core * share / (accesses + 1u);
   uint64_t stall = 0;
   if (write) {
     totals->data_writes++;
@@ -452,13 +293,17 @@ void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
     totals->data_reads++;
   }
   if (r->data_cache != MS_NONE) {
-    stall = access_cached(sim, s, &sim->caches[r->data_cache], address, write, t);
+    stall = access_cached(sim, s, &sim->caches[r->data_cache], address, write);
   } else if (write) {
-    stall = write_through(s, t);
+    stall = write_through(s, time_of_access(sim));
   } else {
     totals->read_misses++;
-    stall = read_uncached(s, address, t);
+    stall = read_uncached(s, address, time_of_access(sim));
   }
   sim->now += stall;
   charge(sim, s, &totals->data, stall);
+}
+
+void ms_access(ms_sim *sim, uint32_t address, uint32_t size, int write) {
+  simulate_access(sim, address, size, write);
 }

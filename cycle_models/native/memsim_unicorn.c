@@ -161,13 +161,13 @@ static void run_plan(ms_feed *f, const ms_plan *plan, uint32_t *r) {
       case MS_CONSTANT: r[o->into] = o->constant; break;
       case MS_REVERSE: r[o->into] = b - a; break;
       case MS_LOAD:
-        ms_access(f->sim, a + b, o->size, 0);
+        simulate_access(f->sim, a + b, o->size, 0);
         r[o->into] = extended(peek(f, a + b, o->size), o->size, o->is_signed);
         f->seen++;
         break;
       default:
         for (uint32_t k = 0; k < o->count; k++)
-          ms_access(f->sim, a + b + k * o->size, o->size, o->kind == MS_WRITE);
+          simulate_access(f->sim, a + b + k * o->size, o->size, o->kind == MS_WRITE);
         f->seen += o->count;
     }
     r[15] = 0;
@@ -193,8 +193,8 @@ void ms_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
     k->size = size;
     f->count++;
   }
-  if (f->bucket != NULL) ms_bucket(f->sim, *f->bucket);
-  ms_block(f->sim, pc, size, &k->plan.cost);
+  if (f->bucket != NULL) set_bucket(f->sim, *f->bucket);
+  simulate_block(f->sim, pc, size, &k->plan.cost);
   f->unseen += k->plan.unseen;
   if (k->plan.operation_count == 0) return;
   int numbers[16], count = 0;

@@ -61,9 +61,11 @@ def build(source: str, *, defines: Sequence[str] = ()) -> Path:
     Raises ToolMissingError when no host compiler is installed, or none can build it.
     """
     flags = (*_FLAGS, *(f"-D{d}" for d in defines))
-    text = _HERE.joinpath(source).read_bytes()
+    folder = _HERE.joinpath(source).parent
+    parts = sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h"))
+    text = b"".join(p.read_bytes() for p in parts)  # a source may include its neighbours
     libc = platform.libc_ver()[0]
-    name = user_cache.key(text, *flags, sys.platform, platform.machine(), libc)
+    name = user_cache.key(text, Path(source).name, *flags, sys.platform, platform.machine(), libc)
     path = user_cache.folder() / "native" / f"{name}.so"
     if path.exists():
         return path

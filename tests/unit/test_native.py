@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cycle_models import memory
 from simharness import native
 from simharness.engines.unicorn import UnicornEngine
 from simharness.errors import ToolMissingError
@@ -17,6 +19,7 @@ from simharness.toolchain import compilers
 
 STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow")
 SOURCE = Path(native.__file__).with_name("count.c")
+SOURCES = (SOURCE, memory.SOURCE)
 
 
 @pytest.fixture
@@ -30,8 +33,9 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 
 @pytest.mark.needs("cc")
-def test_the_source_is_clean(tmp_path: Path) -> None:
-    subprocess.run(("cc", *STRICT, "-c", str(SOURCE), "-o", str(tmp_path / "x.o")), check=True)
+@pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.name)
+def test_the_source_is_clean(source: Path, tmp_path: Path) -> None:
+    subprocess.run(("cc", *STRICT, "-c", str(source), "-o", str(tmp_path / "x.o")), check=True)
 
 
 @pytest.mark.needs("cc")
@@ -96,3 +100,17 @@ def test_parallel_first_uses_agree(empty_cache: Path) -> None:
 
     assert [p.wait() for p in running] == [0, 0, 0]
     assert len(list((empty_cache / "native").iterdir())) == 1
+
+
+@pytest.mark.needs("cc")
+def test_a_library_is_built_anew_when_an_included_file_changed(
+    empty_cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "outer.c").write_text('#include "inner.h"\nint value(void) { return VALUE; }\n')
+    built = []
+    for value in (1, 2):
+        (folder / "inner.h").write_text(f"#define VALUE {value}\n")
+        built.append(ctypes.CDLL(str(native.build(str(folder / "outer.c")))).value())
+    assert built == [1, 2]
