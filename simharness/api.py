@@ -75,7 +75,7 @@ def run(
     from simharness import session  # and with it the whole pipeline
 
     report = session.run(model, options, progress)
-    if key and report.ok:
+    if key and report.ok and earlier.key(model, options) == key:  # nothing changed meanwhile
         earlier.keep(key, report)
     return report
 

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 
 import simharness
+from simharness import pristine
 from simharness.commands import (
     bench,
     build,
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    pristine.watch()
     arguments = parser().parse_args(argv)
     talk = Talk.of(arguments)
     try:

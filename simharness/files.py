@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from simharness.errors import UsageError
 
@@ -81,6 +81,18 @@ def sha256(path: Path) -> str:
         raise UsageError(f"{path}: there is no such file") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def data_files(model: bytes) -> tuple[str, ...]:
+    """The files beside a model that hold its weights; nothing outside its folder, nothing of a
+    file that is no model (whoever loads it says what is wrong with it).
+    """
+    if b"location" not in model:
+        return ()
+    from codegen.load.read import external_locations
+
+    found = (PurePosixPath(name) for name in external_locations(model))
+    return tuple(str(p) for p in found if p.parts and not p.is_absolute() and ".." not in p.parts)
 
 
 def shown_path(path: Path) -> str:

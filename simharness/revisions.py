@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from simharness.errors import UsageError
+from simharness.files import data_files
 
 
 def content(revision: str, path: str) -> bytes:
@@ -42,22 +43,11 @@ def checkout(revision: str, path: str, folder: Path) -> Path:
     data = content(revision, path)
     target = folder / Path(path).name
     target.write_bytes(data)
-    for location in external_files(data):
+    for location in data_files(data):
         place = folder / location
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content(revision, str(Path(path).parent / location)))
     return target
-
-
-def external_files(model: bytes) -> tuple[str, ...]:
-    """The files beside a model that hold its weights; nothing outside its folder, nothing of a
-    file that is no model (whoever loads it says what is wrong with it)."""
-    if b"location" not in model:
-        return ()
-    from codegen.load.read import external_locations
-
-    found = (PurePosixPath(name) for name in external_locations(model))
-    return tuple(str(p) for p in found if p.parts and not p.is_absolute() and ".." not in p.parts)
 
 
 def _from_here(path: str) -> str:

@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
         "reports, or networks (.onnx), which are run first with the options below; either may be "
         "REVISION:PATH, the file as git has it. With --model they are git revisions. Exits with 1 "
         "when the outputs are wrong, the program does not fit any more, or a gated figure got "
-        "worse than allowed.",
+        "worse than allowed. A network that ran before is not run again.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -126,11 +126,11 @@ def _report(place: str, arguments: argparse.Namespace, progress: Progress) -> Re
             )
         return read(place)
     if not revision:
-        return run_model(arguments, place, arguments.toolchain, progress, reuse=False)
+        return run_model(arguments, place, arguments.toolchain, progress, reuse=True)
     with tempfile.TemporaryDirectory(prefix="simharness-") as folder:
         copy = revisions.checkout(revision, path, Path(folder))
         try:
-            report = run_model(arguments, copy, arguments.toolchain, progress, reuse=False)
+            report = run_model(arguments, copy, arguments.toolchain, progress, reuse=True)
         except UsageError as error:
             raise UsageError(f"at {revision}: {error}") from error
     inputs = (replace(i, path=path) if i.role == "model" else i for i in report.inputs)

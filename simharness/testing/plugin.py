@@ -9,8 +9,9 @@
         m = machine("m0plus", {"k.c": "int twice(int x) { return 2 * x; }"})
         assert m.call("twice", 21) == 42
 
-`pytest --simharness-update` writes the baselines. Importing this module costs nothing: the rest of
-simharness is imported when a test asks for it.
+`pytest --simharness-update` writes the baselines. A network that ran before is not run again as
+long as nothing that its report rests on has changed, on disk or in memory (simharness.reuse).
+Importing this module costs nothing: the rest of simharness is imported when a test asks for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from simharness import pristine
 
 if TYPE_CHECKING:
     from simharness.machine import Machine
@@ -50,10 +53,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="comma-separated engines whose absence fails tests instead of skipping them",
     )  # fmt: skip
     group.addoption(
-        "--simharness-reuse", action="store_true",
-        help="take reports of equal earlier runs, where nothing they rest on has changed on disk",
+        "--simharness-no-reuse", action="store_true",
+        help="run every network, also where nothing has changed since an equal earlier run",
     )  # fmt: skip
     parser.addini("simharness_fail", "the default of --simharness-fail", default="")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Before anybody can replace parts of simharness: reports are not reused where one does."""
+    pristine.watch()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -100,7 +109,7 @@ def sim(request: pytest.FixtureRequest) -> Sim:
     Takes the options of `simharness.run` and returns its report. The test fails at its end when a
     gated figure got worse, when outputs are wrong, or when there is no baseline yet; `gate=False`
     leaves only the outputs to be checked by you, through `report.results.check`. Relative model
-    paths count from the test's folder.
+    paths count from the test's folder. `reuse=False` runs it in any case.
     """
     failures = request.node.stash.setdefault(_FAILURES, [])
 
@@ -114,7 +123,7 @@ def sim(request: pytest.FixtureRequest) -> Sim:
             options.setdefault("engine", engine)
         if not {"core", "board"} & set(options):
             options["core"] = DEFAULT_CORE
-        options.setdefault("reuse", bool(request.config.getoption("--simharness-reuse")))
+        options.setdefault("reuse", not request.config.getoption("--simharness-no-reuse"))
         report = simharness.run(_beside(request, model), **options)
         _record(request, report, label)
         if gate:

@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from simharness import cli, revisions, zoo
 from simharness.errors import UsageError
+from simharness.files import data_files
 
 NET = "nets/net.onnx"
 
@@ -124,4 +125,4 @@ def test_weights_in_other_files_come_along(repository: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("location", ["../w.bin", "/etc/passwd", "a/../../w", ""])
 def test_no_file_outside_the_models_folder_is_touched(location: str) -> None:
-    assert revisions.external_files(with_location(location)) == ()
+    assert data_files(with_location(location)) == ()
