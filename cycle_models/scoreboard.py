@@ -6,7 +6,7 @@ A register result has a ready time per port, because the same result reaches a l
 address generator, a multiplier or a store at different times. An instruction issues in the first
 cycle in which its operands are ready on their ports, its unit is free and the cycle still has a
 slot for it. Latencies and switches are figures of the core's file; which pairs may share a cycle
-is stated in `_M7Pairs` and `_M33Pairs`.
+is stated in `cycle_models.pairs`.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from dataclasses import dataclass, field
 
 from cycle_models.bill import Bill, BillBuilder
 from cycle_models.core import Core
-from cycle_models.decode import Instruction, words
+from cycle_models.decode import Instruction
+from cycle_models.kinds import MULTIPLIES
+from cycle_models.latencies import (
+    ACCUMULATOR,
+    EARLY,
+    LATE,
+    MULTIPLIER,
+    STORE,
+    Ports,
+    occupancy,
+    ports_m7_fp,
+    ports_m33,
+)
+from cycle_models.pairs import pairs_m7, pairs_m33
 
-_ALU = frozenset({"alu"})
-_MULTIPLIES = words("multiply accumulate long_multiply long_accumulate")
-_EARLY_SHIFTER = words("bitfield extend_add simd")
-_DSP = words("bitfield extend extend_add saturate simd")
-_MULTIPLE = words("load_multiple store_multiple load_double store_double")
-_SINGLE_ISSUE = _MULTIPLE | words("divide barrier system table fp_status other")
-_FP_ARITHMETIC = words("fp_add fp_multiply fp_mac fp_divide fp_root fp_compare fp_convert")
 _HORIZON = 20
 _FINE = 10
 """The store buffer drains in steps of a tenth of a cycle."""
-
-Ports = tuple[int, int, int, int, int]
-"""Cycles until a result is ready for: late ALU, early stage and address, multiplier, accumulator,
-store data.
-"""
-LATE, EARLY, MULTIPLIER, ACCUMULATOR, STORE = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class ScoreboardPipeline:
             return ACCUMULATOR
         if name in i.early:
             return EARLY
-        if i.kind in _MULTIPLIES or i.kind == "fp_mac":
+        if i.kind in MULTIPLIES or i.kind == "fp_mac":
             return MULTIPLIER
         if name in i.data:
             return STORE
@@ -212,7 +212,7 @@ class ScoreboardPipeline:
                 (i.base, i.displacement + 4 * k, until) for k in range(max(1, i.transfers))
             ]
         b.issued.append(i)
-        length = self._occupancy(i)
+        length = occupancy(i, self._figures, wide=self._wide)
         if length > 1:
             bill.add("multicycle", length - 1)
             b.now += length - 1
@@ -243,16 +243,16 @@ class ScoreboardPipeline:
         """
         f = self._figures
         if not self._wide:
-            return self._ports_narrow(i)
+            return ports_m33(i, f)
         if i.kind == "load" and not i.fp:
             if i.access_bytes == 4:
                 return (1, int(f["load_to_address"]), 2, 1, 0), "wait_load"
             return (2, 3, 2, 1, 0), "wait_load"
         if i.fp:
-            return self._ports_fp(i)
+            return ports_m7_fp(i, f)
         if i.kind == "load_multiple" or i.kind == "load_double":
             return (1, 2, 2, 1, 0), "wait_load"
-        if i.kind in _MULTIPLIES:
+        if i.kind in MULTIPLIES:
             return (2, 3, 2, 1, 1), "wait_multiply"
         if i.kind == "saturate":
             return (2, 2, 2, 2, 0), "wait_alu"
@@ -276,82 +276,6 @@ class ScoreboardPipeline:
             return False
         return all(b.ready[n][0][EARLY] <= b.now for n in i.reads if n in b.ready)
 
-    def _ports_fp(self, i: Instruction) -> tuple[Ports, str]:
-        f = self._figures
-        if i.kind == "load":
-            return (1, 1, 1, 3, 0), "wait_load"
-        if i.kind == "load_multiple":
-            return (1, 1, 1, 3, 0), "wait_load"
-        if i.kind == "fp_mac":
-            fused = i.name.startswith(("vfm", "vfn"))
-            other = int(f["fp_mac_latency"]) + (0 if fused else 1)
-            return (other, other, other, int(f["fp_mac_accumulate"]), 3), "wait_fp"
-        if i.kind in ("fp_divide", "fp_root"):
-            return (1, 1, 1, 1, 1), "wait_fp"
-        if i.kind == "fp_to_core":
-            return (1, 2, 1, 0, 0), "wait_fp"
-        if i.kind in ("core_to_fp", "fp_move", "fp_constant"):
-            return (3, 3, 1, 3, 1), "wait_fp"
-        n = int(f["fp_add_latency"])
-        return (n, n, n, n, 1), "wait_fp"
-
-    def _ports_narrow(self, i: Instruction) -> tuple[Ports, str]:
-        """The same for the M33."""
-        f = self._figures
-        if i.fp and i.kind in ("load", "load_multiple"):
-            return (1, 1, 1, 1, 1), "wait_load"
-        if i.kind in ("load", "load_double", "load_multiple"):
-            return (2, 2, 2, 1, 1), "wait_load"
-        if i.kind in _MULTIPLIES:
-            return (2, 2, 2, 1, 1), "wait_multiply"
-        if i.kind == "extend_add":
-            return (2, 2, 2, 1, 1), "wait_alu"
-        if i.kind in ("simd", "saturate"):
-            return (2, 2, 2, 2, 1), "wait_alu"
-        if i.kind == "fp_mac":
-            n = int(f["fp_mac_latency"])
-            return (n, n, n, int(f["fp_mac_accumulate"]), n), "wait_fp"
-        if i.kind in _FP_ARITHMETIC:
-            n = int(f["fp_add_latency"])
-            return (n, n, n, n, n), "wait_fp"
-        if i.kind in ("fp_to_core", "core_to_fp") and len(i.writes) == 1:
-            n = 2 if i.kind == "fp_to_core" else 1
-            return (n, n, n, n, n), "wait_fp"
-        if i.shifted_operand and not _left_shift(i):
-            return (2, 2, 2, 1, 1), "wait_alu"
-        return (1, 1, 1, 1, 1), "wait_alu"
-
-    def _occupancy(self, i: Instruction) -> int:
-        """Cycles for which the instruction keeps the issue stage."""
-        f = self._figures
-        if i.kind in _MULTIPLE:
-            if self._wide:
-                return (i.transfers + 1) // 2
-            return i.transfers
-        if i.transfers == 2 and i.kind in ("load", "store"):
-            return 1 if self._wide else 2
-        if i.kind == "divide":
-            return int(f["divide"])
-        if i.kind == "fp_divide":
-            return int(f["fp_divide"]) * (2 if i.double else 1)
-        if i.kind == "fp_root":
-            return int(f["fp_root"]) * (2 if i.double else 1)
-        if i.kind == "table":
-            return 2
-        if i.double and i.kind in ("fp_multiply", "fp_mac"):
-            return int(f["double_multiply"])
-        if i.kind in ("barrier", "system"):
-            return int(f["system"])
-        if (
-            not self._wide
-            and i.sets_flags
-            and (i.kind == "multiply" or (i.kind == "alu" and _constant_shift(i)))
-        ):
-            return 2
-        if not self._wide and i.kind == "fp_to_core" and len(i.writes) == 2:
-            return 2
-        return 1
-
     # -- pairs ------------------------------------------------------------------------------------
 
     def _fits(self, issued: list[Instruction], i: Instruction) -> bool:
@@ -359,64 +283,7 @@ class ScoreboardPipeline:
         if len(issued) > 1:
             return False
         older = issued[0]
-        return _pairs_m7(older, i) if self._wide else _pairs_m33(older, i)
-
-
-def _pairs_m33(older: Instruction, younger: Instruction) -> bool:
-    """Two 16-bit encodings, the second of which does no work: NOP, IT or a branch."""
-    if younger.size != 2 or younger.kind not in ("nop", "it", "branch"):
-        return False
-    if older.kind == "it" or older.is_branch:
-        return False
-    return older.size == 2 or younger.kind == "it"
-
-
-def _pairs_m7(older: Instruction, younger: Instruction) -> bool:
-    """The bans of the Cortex-M7 (jnk0le's measurements on STM32H743, LLVM's ARMScheduleM7)."""
-    if older.is_branch and (older.kind != "branch" or not older.reads_flags):
-        return False
-    kinds = (older.kind, younger.kind)
-    if any(k in _SINGLE_ISSUE for k in kinds) or (younger.kind == "it" and older.kind == "it"):
-        return False
-    if any(i.transfers == 2 for i in (older, younger)):
-        return False
-    stores = [i for i in (older, younger) if i.kind == "store"]
-    loads = [i for i in (older, younger) if i.kind == "load"]
-    multiplies = [k for k in kinds if k in _MULTIPLIES]
-    if len(stores) == 2 or len(multiplies) == 2 or (stores and multiplies):
-        return False
-    if len(loads) == 2 and _same_bank(loads[0], loads[1]):
-        return False
-    if younger.kind in _DSP:
-        return False
-    operand2 = [i.shifted_operand and i.kind == "alu" for i in (older, younger)]
-    if all(operand2):
-        return False
-    if any(k in _EARLY_SHIFTER for k in kinds) and any(operand2):
-        return False
-    if older.fp and younger.fp:
-        if all(k in _FP_ARITHMETIC for k in kinds):
-            return False
-        if "fp_mac" in kinds and any(
-            k in ("load", "store", "fp_move", "core_to_fp", "fp_to_core", "fp_constant")
-            for k in kinds
-        ):
-            return False
-    if older.writes & younger.writes and younger.name != "movt":
-        return False
-    return not (younger.address & older.writes)
-
-
-def _same_bank(a: Instruction, b: Instruction) -> bool:
-    """Whether two loads surely meet in one 32-bit bank: same base register, offsets equal in bit 2.
-
-    Loads from different bases may meet by chance: half of the time, which the walk cannot see;
-    they count as free.
-    """
-    if a.indexed or b.indexed or a.base != b.base or not a.base:
-        return False
-    x = 0 if a.writeback else a.displacement
-    return ((x ^ b.displacement) & 4) == 0
+        return pairs_m7(older, i) if self._wide else pairs_m33(older, i)
 
 
 def _near(i: Instruction, offset: int) -> bool:
@@ -432,14 +299,6 @@ def _is_return(i: Instruction) -> bool:
 
 def _unit(i: Instruction) -> str:
     return "store" if i.kind in ("store", "store_double", "store_multiple") else ""
-
-
-def _left_shift(i: Instruction) -> bool:
-    return "lsl" in i.text and i.kind == "alu"
-
-
-def _constant_shift(i: Instruction) -> bool:
-    return i.shifted_operand and not i.early and i.name != "mov"
 
 
 def _snapshot(b: _Board, end: int) -> State:

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 from cycle_models.bill import Bill, BillBuilder
 from cycle_models.core import Core
-from cycle_models.decode import NO_REGISTERS, Instruction, words
+from cycle_models.decode import NO_REGISTERS, Instruction
+from cycle_models.kinds import FP_ARITHMETIC, MULTIPLE, words
 
 _ALU_LIKE = words(
     "alu shift multiply accumulate long_multiply long_accumulate bitfield extend extend_add "
     "saturate simd"
 )
-_FP_ARITHMETIC = words("fp_add fp_multiply fp_mac fp_divide fp_root fp_compare fp_convert")
-_MULTIPLE = words("load_multiple store_multiple load_double store_double")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class SinglePipeline:
             return self._load(bill, i, s, run)
         if i.kind == "store":
             return self._store(bill, i, s, run)
-        if i.kind in _MULTIPLE:
+        if i.kind in MULTIPLE:
             bill.add("multiple_register", i.transfers)
             if s.previous == "store" and i.kind.startswith("load"):
                 bill.add("load_after_store")
@@ -106,11 +105,11 @@ class SinglePipeline:
             bill.add("long_multiply")
         elif i.kind in self._rules:
             bill.add(i.kind)
-        if i.double and i.kind in _FP_ARITHMETIC:
+        if i.double and i.kind in FP_ARITHMETIC:
             bill.add("double_precision")
         return State(
             computed=i.writes if i.kind in _ALU_LIKE else NO_REGISTERS,
-            fp_result=i.writes if i.kind in _FP_ARITHMETIC else NO_REGISTERS,
+            fp_result=i.writes if i.kind in FP_ARITHMETIC else NO_REGISTERS,
             wide_run=run,
             narrow=i.size == 2,
         )

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 
 from cycle_models.bill import Bill
 from cycle_models.core import PARTS, Core, Part, Rule
-from cycle_models.decode import Decoder, Instruction, words
+from cycle_models.decode import Decoder, Instruction
+from cycle_models.kinds import words
 from cycle_models.profile import Block, CodeImage, Profile
 from cycle_models.scoreboard import ScoreboardPipeline
 from cycle_models.single import SinglePipeline
