@@ -123,10 +123,32 @@ class BinaryS8:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BinaryF32:
-    """Element-wise on float32 with numpy broadcasting (rank at most 4), with clamp."""
+class PReluS8:
+    """x int8, slope float32 constant -> int8: x, or x * slope where x is not positive.
 
-    kind: BinaryKind
+    The slope broadcasts over x as in numpy (rank at most 4). Computed in float32 between
+    Dequantize and Quantize, as ONNX Runtime does.
+    """
+
+    in_scale: float
+    in_zp: int
+    out_scale: float
+    out_zp: int
+    lo: int = -128
+    hi: int = 127
+
+
+FloatBinaryKind = Literal["add", "sub", "mul", "div", "prelu"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BinaryF32:
+    """Element-wise on float32 with numpy broadcasting (rank at most 4), with clamp.
+
+    prelu: a, or a * b where a is not positive.
+    """
+
+    kind: FloatBinaryKind
     lo: float = -INF
     hi: float = INF
 
@@ -142,7 +164,9 @@ class LutS8:
     kind: str
 
 
-UnaryKind = Literal["clip", "leakyrelu", "hardswish", "hardsigmoid", "sigmoid", "tanh"]
+UnaryKind = Literal[
+    "clip", "leakyrelu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "erf", "gelu", "gelu_tanh"
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,6 +316,6 @@ class Resize:
 
 Op = (
     ConvS8 | ConvF32 | DenseS8 | DenseF32 | MatMulS8 | MatMulF32 | BinaryS8 | BinaryF32
-    | LutS8 | UnaryF32 | MaxPool | AvgPoolS8 | AvgPoolF32 | SoftmaxS8 | SoftmaxF32
+    | PReluS8 | LutS8 | UnaryF32 | MaxPool | AvgPoolS8 | AvgPoolF32 | SoftmaxS8 | SoftmaxF32
     | Quantize | Dequantize | FlipSign | View | Copy | Transpose | Concat | Slice | Pad | Resize
 )  # fmt: skip

@@ -215,9 +215,22 @@ def mean(b: Builder, x: str) -> str:
 
 
 def unary(b: Builder, x: str) -> str:
-    kind = str(b.pick("Relu", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Clip"))
+    kinds = ["Relu", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Clip"]
+    kinds += ["PRelu", "Erf", "Div", "Gelu"] if b.opset >= 20 else ["PRelu", "Erf", "Div"]
+    kind = str(b.pick(*kinds))
     inputs, attrs = [x], {}
-    if kind == "Clip":
+    if kind == "PRelu":
+        channels = (b.shapes[x][1], *[1] * (len(b.shapes[x]) - 2))
+        slopes = b.rng.uniform(-0.5, 0.5, channels if b.pick(True, False) else (1,))
+        inputs.append(b.constant(slopes))
+    elif kind == "Div":
+        inputs.append(b.constant(b.pick(0.3, 4.0, 7.0)))
+        if b.pick(True, False):  # a chain of functions, as before Gelu had its own operator
+            inputs = [b.node("Div", inputs, b.shapes[x])]
+            kind = "Erf"
+    elif kind == "Gelu":
+        attrs = {"approximate": str(b.pick("none", "tanh"))}
+    elif kind == "Clip":
         inputs += [b.constant(-1.0), b.constant(2.0)]
     elif kind in ("LeakyRelu", "HardSigmoid"):
         attrs = {"alpha": 0.3}
@@ -245,7 +258,9 @@ def per_tensor(b: Builder, shape: tuple[int, ...]) -> str:
 def move(b: Builder, x: str, earlier: list[str]) -> str:
     shape = b.shapes[x]
     n, c, *size = shape
-    kind = b.pick("Concat", "Slice", "Split", "Pad", "Resize", "Transpose", "Reshape", "Unsqueeze")
+    kind = b.pick(
+        "Concat", "Slice", "Split", "Gather", "Pad", "Resize", "Transpose", "Reshape", "Unsqueeze"
+    )  # fmt: skip
     if kind == "Concat":
         others = [o for o in earlier if b.shapes[o][:1] + b.shapes[o][2:] == (n, *size)]
         other = str(b.pick(*others))
@@ -256,6 +271,18 @@ def move(b: Builder, x: str, earlier: list[str]) -> str:
         inputs = [b.constant([v], "int64") for v in (start, 2**31, axis, step)]
         length = -(-(shape[axis] - start) // step)
         y = b.node("Slice", [x, *inputs], (*shape[:axis], length, *shape[axis + 1 :]))
+    elif kind == "Gather":
+        axis = b.integer(1, len(shape) - 1)
+        size = shape[axis]
+        if b.pick(True, False):
+            y = b.node("Gather", [x, b.constant(b.integer(-size, size - 1), "int64")],
+                       (*shape[:axis], *shape[axis + 1 :]), axis=axis)  # fmt: skip
+            y = b.node("Unsqueeze", [y, b.constant([axis], "int64")],
+                       (*shape[:axis], 1, *shape[axis + 1 :]))  # fmt: skip
+        else:
+            places = [b.integer(-size, size - 1) for _ in range(b.integer(1, 4))]
+            y = b.node("Gather", [x, b.constant(places, "int64")],
+                       (*shape[:axis], len(places), *shape[axis + 1 :]), axis=axis)  # fmt: skip
     elif kind == "Split" and c > 1:
         first = b.integer(1, c - 1)
         names = [b.fresh("split"), b.fresh("split")]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from codegen.ir import Graph, Node, Tensor
+from codegen.ir import F32, I32, Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_array, c_float, c_struct
 from codegen.kernels.fixed_point import NOTHING_BUT_DOUBT, doubt, fraction_bits, half_ulp
@@ -19,7 +19,7 @@ from codegen.kernels.reference import (
     is_op,
     op_of,
 )
-from codegen.ops import BinaryF32, BinaryKind, BinaryS8
+from codegen.ops import BinaryF32, BinaryKind, BinaryS8, PReluS8
 from codegen.oracle import mlas
 
 Axis = tuple[int, int, int]
@@ -196,6 +196,49 @@ def binary_s8(node: Node, graph: Graph) -> Call:
     return Call((f"{kernel}.h",), constants, body)
 
 
+def _fixed_prelu(op: PReluS8, slope: F32) -> tuple[dict[str, int], I32]:
+    """The int32 form of `nn_prelu`, see `fixed_point`, and its factor per slope.
+
+    What is off: a factor by 1/2 unit times 255, the offset by 1/2; and the float form by the
+    roundings of two products and one quotient.
+    """
+    ratio, steepest = op.in_scale / op.out_scale, max(1.0, float(np.abs(slope).max()))
+    largest = 255 * ratio * steepest
+    shift = fraction_bits(largest + 256 + 1)
+    if shift is None or not np.isfinite(largest):
+        return {"pass_factor": 0, **NOTHING_BUT_DOUBT}, np.zeros(slope.shape, np.int32)
+    unit = 2.0**shift
+    real = 255 * op.in_scale
+    terms = steepest * half_ulp(real) + half_ulp(steepest * real)
+    fields = {
+        "pass_factor": round(ratio * unit),
+        "offset": round((op.out_zp + 0.5) * unit),
+        "shift": shift,
+        "doubt": doubt(255 / 2 + 1 / 2 + (terms / op.out_scale + half_ulp(largest)) * unit),
+    }
+    return fields, np.rint(slope.astype(np.float64) * (ratio * unit)).astype(np.int32)
+
+
+def prelu_s8(node: Node, graph: Graph) -> Call:
+    op = op_of(node, PReluS8)
+    x, y = in_and_out(node, graph)
+    slope = np.asarray(constant_input(node, graph, 1), np.float32)
+    fixed, factors = _fixed_prelu(op, slope)
+    fields: dict[str, int | float | str] = {
+        "in_scale": op.in_scale, "out_scale": op.out_scale, "in_zp": op.in_zp,
+        "out_zp": op.out_zp, "lo": op.lo, "hi": op.hi, **fixed,
+    }  # fmt: skip
+    body = "\n".join(
+        (
+            broadcast_text(x, graph.tensors[node.inputs[1]], y),
+            c_struct("nn_prelu", "q", fields),
+            "nn_prelu_s8(&p, &q, x0, @slope@, @factor@, y0);",
+        )
+    )
+    constants = Constant("slope", "float", slope), Constant("factor", "int32_t", factors)
+    return Call(("nn_prelu_s8.h",), constants, body)
+
+
 def binary_f32(node: Node, graph: Graph) -> Call:
     op = op_of(node, BinaryF32)
     a, y = in_and_out(node, graph)
@@ -221,5 +264,6 @@ REFERENCES = (
     _is_s8("add"),
     _is_s8("mul"),
     _is_s8("sub"),
+    Reference("nn_prelu_s8", is_op(PReluS8), prelu_s8, in_place=True),
     Reference("nn_binary_f32", is_op(BinaryF32), binary_f32, in_place=True),
 )

@@ -7,10 +7,11 @@ from typing import Final
 
 SUPPORTED: Final = frozenset({
     "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "DequantizeLinear",
-    "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity",
-    "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul", "Pad", "QLinearConv", "QLinearMatMul",
-    "QuantizeLinear", "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax",
-    "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "Div", "Dropout", "Erf", "Flatten", "Gather", "Gelu", "Gemm", "GlobalAveragePool",
+    "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul",
+    "PRelu", "Pad", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "ReduceMean", "Relu",
+    "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze",
 })  # fmt: skip
 """Operators of the ONNX domain that may act on activations."""
 

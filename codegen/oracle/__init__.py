@@ -30,6 +30,7 @@ _RULES: Mapping[type, Callable[..., Array]] = {
     ops.MatMulF32: linear.matmul_f32,
     ops.BinaryS8: elementwise.binary_s8,
     ops.BinaryF32: elementwise.binary_f32,
+    ops.PReluS8: elementwise.prelu_s8,
     ops.LutS8: elementwise.lut_s8,
     ops.UnaryF32: elementwise.unary_f32,
     ops.Quantize: elementwise.quantize,

@@ -1,12 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""Element by element: QLinearAdd, QLinearMul, Sub in float32, tables, activations, quantizers."""
+"""Element by element: QLinearAdd, QLinearMul, Sub and PRelu in float32, tables, activations,
+quantizers."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from codegen.ir import F32, I8, Array
-from codegen.ops import BinaryF32, BinaryS8, Dequantize, LutS8, Quantize, UnaryF32
+from codegen.ops import (
+    BinaryF32,
+    BinaryS8,
+    Dequantize,
+    FloatBinaryKind,
+    LutS8,
+    PReluS8,
+    Quantize,
+    UnaryF32,
+)
 from codegen.oracle import mlas
 
 Shape = tuple[int, ...]
@@ -57,8 +69,23 @@ def _sub(op: BinaryS8, a: Array, b: Array) -> I8:
 
 def binary_f32(op: BinaryF32, shape: Shape, a: Array, b: Array) -> F32:
     x, y = a.astype(np.float32), b.astype(np.float32)
-    result = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[op.kind](x, y)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        result = _FLOAT_BINARY[op.kind](x, y)
     return np.clip(result, np.float32(op.lo), np.float32(op.hi))
+
+
+_FLOAT_BINARY: Mapping[FloatBinaryKind, Callable[[F32, F32], F32]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "prelu": mlas.prelu,
+}
+
+
+def prelu_s8(op: PReluS8, shape: Shape, x: Array, slope: Array) -> I8:
+    real = mlas.prelu(mlas.dequantize(x, op.in_scale, op.in_zp), slope.astype(np.float32))
+    return mlas.quantize(real, op.out_scale, op.out_zp, op.lo, op.hi)
 
 
 def lut_s8(op: LutS8, shape: Shape, x: Array, table: Array) -> I8:
@@ -80,6 +107,12 @@ def unary_f32(op: UnaryF32, shape: Shape, x: Array) -> F32:
             return mlas.logistic(values)
         case "tanh":
             return mlas.tanh(values)
+        case "erf":
+            return mlas.erf(values)
+        case "gelu":
+            return mlas.gelu(values)
+        case "gelu_tanh":
+            return mlas.gelu_tanh(values)
 
 
 def quantize(op: Quantize, shape: Shape, x: Array) -> I8:

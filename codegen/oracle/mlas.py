@@ -95,6 +95,51 @@ def leakyrelu(x: F32, alpha: float) -> F32:
     return np.where(x >= 0, x, np.float32(alpha) * x)
 
 
+def prelu(x: F32, slope: F32) -> F32:
+    return np.where(x > 0, x, x * slope)
+
+
+def erf(x: F32) -> F32:
+    """x + x * p(x^2) near 0, 1 - exp(-q(|x|)) beyond, with fused multiply-adds.
+
+    The polynomials are N. Juffa's (https://stackoverflow.com/questions/35148198).
+    """
+    size = np.minimum(np.abs(x), np.float32(3.925))
+    near = _polynomial(
+        size * size, -5.99104969e-4, 4.99339588e-3, -2.67667342e-2, 1.12818025e-1, -3.76124859e-1,
+        1.28379151e-1,
+    )  # fmt: skip
+    power = _polynomial(
+        size, 1.72948930e-5, -3.83208680e-4, 3.88393435e-3, -2.42545605e-2, 1.06777847e-1,
+        6.34846687e-1, 1.28717512e-1,
+    )  # fmt: skip
+    far = np.float32(1) - _exp(-fma(power, size, size))
+    return np.copysign(np.where(size > np.float32(0.921875), far, fma(near, size, size)), x)
+
+
+def _exp(x: F32) -> F32:
+    """2^n * e^r with n the nearest integer to x / ln 2, for the x <= 0 that `erf` has."""
+    magic = np.float32(1.5 * 2**23)
+    n = fma(np.full_like(x, 1.44269504088896341), x, magic) - magic
+    r = fma(n, np.float32(-1.42860677e-6), fma(n, np.float32(-6.93145752e-1), x))
+    power = _polynomial(
+        r, 1.38319808e-3, 8.37550033e-3, 4.16689515e-2, 1.66664466e-1, 4.99999851e-1, 1.0, 1.0
+    )
+    return np.ldexp(power, n.astype(np.int32))
+
+
+def gelu(x: F32) -> F32:
+    """x / 2 * (1 + erf(x / sqrt(2)))."""
+    return np.float32(0.5) * x * (erf(x * np.float32(np.sqrt(0.5))) + np.float32(1))
+
+
+def gelu_tanh(x: F32) -> F32:
+    """The same with tanh in place of erf: Gelu's `approximate="tanh"`."""
+    root = np.sqrt(2 / np.pi)
+    inner = x * (np.float32(0.044715 * root) * x * x + np.float32(root))
+    return np.float32(0.5) * x * (tanh(inner) + np.float32(1))
+
+
 def dequantize(q: Array, scale: float, zero_point: int) -> F32:
     """`f32(q - zero_point) * scale`."""
     return (q.astype(np.int32) - np.int32(zero_point)).astype(np.float32) * np.float32(scale)

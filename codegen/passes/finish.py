@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from codegen.errors import Problem
 from codegen.ir import Graph, Node, OnnxOp, Tensor
-from codegen.ops import BinaryF32, BinaryS8, Copy, FlipSign, Transpose, View
+from codegen.ops import BinaryF32, BinaryS8, Copy, FlipSign, PReluS8, Transpose, View
 from codegen.passes.edit import RefusedError
 
 
@@ -97,7 +97,7 @@ def refuse_leftovers(graph: Graph) -> Graph:
             problems.append(Problem(f"cannot be lowered (opset {op.opset})", where))
             continue
         shape = graph.tensors[node.outputs[0]].shape
-        if isinstance(op, BinaryS8 | BinaryF32) and len(shape) > 4:
+        if isinstance(op, BinaryS8 | BinaryF32 | PReluS8) and len(shape) > 4:
             problems.append(Problem(f"broadcasting over {len(shape)} axes is not supported", where))
         if isinstance(op, Transpose) and len(op.perm) > 6:
             problems.append(

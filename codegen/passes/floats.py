@@ -16,7 +16,7 @@ from codegen.ops import (
     LutS8,
     MatMulF32,
     SoftmaxF32,
-    UnaryF32,
+    Transpose,
 )
 from codegen.passes.attributes import integer, integers, real
 from codegen.passes.edit import Edit
@@ -24,6 +24,7 @@ from codegen.passes.matrices import close_matrix, open_batches, open_matrix
 from codegen.passes.quants import clip_range, real_literal
 from codegen.passes.reductions import close_mean, open_mean
 from codegen.passes.rows import close_rows, open_rows
+from codegen.passes.unary import exact_reciprocal, unary_op
 from codegen.passes.windows import (
     ceil_grows,
     close_nhwc,
@@ -117,8 +118,6 @@ def _gemm(edit: Edit, node: Node, op: OnnxOp) -> None:
 
 def _gemm_in_steps(edit: Edit, node: Node, op: OnnxOp) -> None:
     """A Gemm of two activations, or with a bias that is no constant vector: product, scale, sum."""
-    from codegen.ops import Transpose
-
     operands = []
     for name, turn in zip(node.inputs, ("transA", "transB"), strict=False):
         tensor = edit.tensor(name)
@@ -182,26 +181,22 @@ def _matmul(edit: Edit, node: Node, op: OnnxOp) -> None:
 
 def _binary(edit: Edit, node: Node, op: OnnxOp) -> None:
     kind = BinaryF32(op.type.lower())  # type: ignore[arg-type]
-    edit.emit(kind, node.inputs, node.outputs, node)
-
-
-def _clip(edit: Edit, node: Node, op: OnnxOp) -> None:
-    limits = clip_range(edit, node)
-    if limits is None:
-        edit.refuse(node, "its limits are computed at run time")
-        return
-    edit.emit(UnaryF32("clip", *limits), node.inputs[:1], node.outputs, node)
+    inputs = list(node.inputs)
+    divisor = edit.constant(inputs[1]) if op.type == "Div" else None
+    factor = None if divisor is None else exact_reciprocal(divisor.astype(np.float32))
+    if factor is not None:
+        kind, inputs[1] = BinaryF32("mul"), edit.new_constant(f"{inputs[1]}.reciprocal", factor)
+    edit.emit(kind, inputs, node.outputs, node)
 
 
 def _unary(edit: Edit, node: Node, op: OnnxOp) -> None:
-    kinds = {
-        "LeakyRelu": UnaryF32("leakyrelu", real(op, "alpha", 0.01)),
-        "HardSigmoid": UnaryF32("hardsigmoid", real(op, "alpha", 0.2), real(op, "beta", 0.5)),
-        "HardSwish": UnaryF32("hardswish"),
-        "Sigmoid": UnaryF32("sigmoid"),
-        "Tanh": UnaryF32("tanh"),
-    }
-    edit.emit(kinds[op.type], node.inputs, node.outputs, node)
+    kind = unary_op(edit, node)
+    if kind is not None:
+        edit.emit(kind, node.inputs[:1], node.outputs, node)
+    elif op.type == "PRelu":
+        edit.emit(BinaryF32("prelu"), node.inputs, node.outputs, node)
+    else:
+        edit.refuse(node, "its limits are computed at run time")
 
 
 def _pool(edit: Edit, node: Node, op: OnnxOp) -> None:
@@ -242,8 +237,9 @@ def _softmax(edit: Edit, node: Node, op: OnnxOp) -> None:
 
 _LOWER: dict[str, Callable[[Edit, Node, OnnxOp], None]] = {
     "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul,
-    "Add": _binary, "Sub": _binary, "Mul": _binary, "Relu": _clip, "Clip": _clip,
-    "LeakyRelu": _unary, "HardSigmoid": _unary, "HardSwish": _unary, "Sigmoid": _unary,
-    "Tanh": _unary, "AveragePool": _pool, "GlobalAveragePool": _pool, "ReduceMean": _mean,
+    "Add": _binary, "Sub": _binary, "Mul": _binary, "Div": _binary, "Relu": _unary,
+    "Clip": _unary, "LeakyRelu": _unary, "PRelu": _unary, "HardSigmoid": _unary,
+    "HardSwish": _unary, "Sigmoid": _unary, "Tanh": _unary, "Erf": _unary, "Gelu": _unary,
+    "AveragePool": _pool, "GlobalAveragePool": _pool, "ReduceMean": _mean,
     "Softmax": _softmax, "LogSoftmax": _softmax,
 }  # fmt: skip

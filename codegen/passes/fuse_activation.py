@@ -26,6 +26,7 @@ from codegen.ops import (
     MatMulS8,
     MaxPool,
     Op,
+    PReluS8,
     Slice,
     Transpose,
     UnaryF32,
@@ -35,7 +36,7 @@ from codegen.passes.edit import Edit
 
 _COMMUTES = (View, Transpose, MaxPool, Slice)
 _REQUANTIZED = (ConvS8, DenseS8, MatMulS8)
-_CLAMPED_S8 = (BinaryS8, AvgPoolS8)
+_CLAMPED_S8 = (BinaryS8, PReluS8, AvgPoolS8)
 _CLAMPED_F32 = (ConvF32, DenseF32, MatMulF32, BinaryF32, AvgPoolF32)
 
 

@@ -9,11 +9,12 @@ float, as in ONNX Runtime.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 from codegen import luts
-from codegen.ir import I8, Graph, Node, OnnxOp
-from codegen.ops import AvgPoolS8, BinaryS8, Dequantize, LutS8, Quantize, SoftmaxS8
-from codegen.passes.attributes import integer, integers, real
+from codegen.ir import F32, I8, Graph, Node, OnnxOp
+from codegen.ops import AvgPoolS8, BinaryS8, Dequantize, LutS8, PReluS8, Quantize, SoftmaxS8
+from codegen.passes.attributes import integer, integers
 from codegen.passes.edit import Edit
 from codegen.passes.integer_linear import (
     lower_conv,
@@ -22,9 +23,10 @@ from codegen.passes.integer_linear import (
     lower_qlinear_conv,
     lower_qlinear_matmul,
 )
-from codegen.passes.quants import clip_range, int8_operand, int8_source
+from codegen.passes.quants import int8_operand, int8_source, real_literal
 from codegen.passes.reductions import close_mean, open_mean
 from codegen.passes.rows import close_rows, open_rows
+from codegen.passes.unary import function_of
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
 
 
@@ -49,7 +51,7 @@ def _fuse(edit: Edit, quantize: Node, to: Quantize) -> bool:
         return False
     target = quantize.outputs[0]
     if isinstance(inner.op, Dequantize):
-        table = luts.table("requantize", inner.op.scale, inner.op.zp, to.scale, to.zp)
+        table = luts.table(lambda x: x, inner.op.scale, inner.op.zp, to.scale, to.zp)
         _emit_lut(edit, "requantize", table, inner.inputs[0], target, quantize)
         return True
     if not isinstance(inner.op, OnnxOp) or not edit.only_use(quantize.inputs[0]):
@@ -65,8 +67,8 @@ def _emit_lut(edit: Edit, kind: str, table: I8, source: str, target: str, *origi
 
 def _binary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
     operands = [int8_operand(edit, name) for name in node.inputs]
-    if operands[0] is None or operands[1] is None:
-        return False
+    if op.type == "Div" or operands[0] is None or operands[1] is None:
+        return _unary(edit, node, op, quantize, to)
     (a, a_from), (b, b_from) = operands[0], operands[1]
     mixed = not a_from.unsigned == b_from.unsigned == to.unsigned
     if mixed and op.type != "Sub":
@@ -97,23 +99,42 @@ def _repeats(edit: Edit, a: str, b: str) -> bool:
 
 
 def _unary(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
-    found = int8_source(edit, node.inputs[0])
-    if found is None:
-        return False
-    source, of = found
-    params: dict[str, float] = {}
-    if op.type == "LeakyRelu":
-        params = {"alpha": real(op, "alpha", 0.01)}
-    elif op.type == "HardSigmoid":
-        params = {"alpha": real(op, "alpha", 0.2), "beta": real(op, "beta", 0.5)}
-    elif op.type in ("Clip", "Relu"):
-        limits = clip_range(edit, node)
-        if limits is None:
+    """One table for all nodes between a Dequantize and this Quantize, each a function of one."""
+    kinds: list[str] = []
+    functions: list[Callable[[F32], F32]] = []
+    origins = [quantize]
+    found = None
+    while found is None:
+        step = function_of(edit, node)
+        if step is None:
             return False
-        params = {"lo": limits[0], "hi": limits[1]}
-    kind: luts.LutKind = "clip" if op.type == "Relu" else op.type.lower()  # type: ignore[assignment]
-    table = luts.table(kind, of.scale, of.zp, to.scale, to.zp, **params)
-    _emit_lut(edit, kind, table, source, quantize.outputs[0], node, quantize)
+        kind, name, function = step
+        kinds.insert(0, kind)
+        functions.insert(0, function)
+        origins.insert(0, node)
+        found = int8_source(edit, name)
+        maker = edit.maker(name)
+        if found is None:
+            if maker is None or not isinstance(maker.op, OnnxOp) or not edit.only_use(name):
+                return False
+            node = maker
+    source, of = found
+    table = luts.table(
+        lambda x: reduce(lambda value, function: function(value), functions, x),
+        of.scale, of.zp, to.scale, to.zp,
+    )  # fmt: skip
+    _emit_lut(edit, "+".join(kinds), table, source, quantize.outputs[0], *origins)
+    return True
+
+
+def _prelu(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
+    found, slope = int8_source(edit, node.inputs[0]), real_literal(edit, node.inputs[1])
+    if found is None or slope is None or slope.size == 1:
+        return _unary(edit, node, op, quantize, to)
+    source, of = found
+    kind = PReluS8(of.scale, of.zp, to.scale, to.zp)
+    constant = edit.new_constant(f"{node.name}.slope", slope)
+    edit.emit(kind, [source, constant], quantize.outputs, node, quantize)
     return True
 
 
@@ -181,8 +202,8 @@ def _feeds_window(edit: Edit, name: str) -> bool:
 
 _WINDOWS = ("Conv", "AveragePool", "GlobalAveragePool", "MaxPool")
 _ELEMENTWISE = (
-    "Add", "Sub", "Mul", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Relu", "Clip",
-    "LutS8", "Quantize", "Dequantize",
+    "Add", "Sub", "Mul", "Div", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh",
+    "Erf", "Gelu", "Relu", "Clip", "LutS8", "PReluS8", "Quantize", "Dequantize",
 )  # fmt: skip
 
 
@@ -203,8 +224,8 @@ def _softmax(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -
 
 _LOWER: dict[str, Callable[[Edit, Node, OnnxOp, Node, Quantize], bool]] = {
     "Conv": lower_conv, "Gemm": lower_gemm, "MatMul": lower_matmul,
-    "Add": _binary, "Sub": _binary, "Mul": _binary,
-    "LeakyRelu": _unary, "HardSwish": _unary, "HardSigmoid": _unary, "Sigmoid": _unary,
-    "Tanh": _unary, "Relu": _unary, "Clip": _unary,
+    "Add": _binary, "Sub": _binary, "Mul": _binary, "Div": _binary,
+    "PRelu": _prelu, "Erf": _unary, "Gelu": _unary, "LeakyRelu": _unary, "HardSwish": _unary,
+    "HardSigmoid": _unary, "Sigmoid": _unary, "Tanh": _unary, "Relu": _unary, "Clip": _unary,
     "AveragePool": _pool, "GlobalAveragePool": _pool, "ReduceMean": _mean, "Softmax": _softmax,
 }  # fmt: skip

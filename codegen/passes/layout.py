@@ -26,6 +26,7 @@ from codegen.ops import (
     LutS8,
     Op,
     Pad,
+    PReluS8,
     Quantize,
     Slice,
     Transpose,
@@ -75,7 +76,7 @@ class _Layouts:
             self.places[node.outputs[0]] = base, transposed(layout, op.perm)
         elif isinstance(op, _ANY_ORDER):
             self._any_order(node)
-        elif isinstance(op, BinaryS8 | BinaryF32):
+        elif isinstance(op, BinaryS8 | BinaryF32 | PReluS8):
             self._binary(node)
         elif isinstance(op, Concat | Slice | Pad):
             self._per_axis(node, op)
@@ -183,7 +184,7 @@ class _Layouts:
             self._same_order(node, full[0])
             return
         op = node.op
-        assert isinstance(op, BinaryS8 | BinaryF32)
+        assert isinstance(op, BinaryS8 | BinaryF32 | PReluS8)
         self._permuted(node, lambda _: op, shape)
 
     def _is_full(self, name: str, shape: tuple[int, ...]) -> bool:

@@ -9,13 +9,14 @@ from codegen.ir import Graph, Node, OnnxOp
 from codegen.ops import Concat, MaxPool, Pad, Slice, Transpose, View
 from codegen.passes.attributes import integer, integers, text
 from codegen.passes.edit import Edit
+from codegen.passes.gather import lower_gather
 from codegen.passes.quants import known_value
 from codegen.passes.resize import lower_resize
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
 
 
 def lower_movement(graph: Graph) -> Graph:
-    """Reshape and kin, Transpose, Slice, Split, Concat, Pad, MaxPool and Resize, lowered."""
+    """Reshape and kin, Transpose, Slice and kin, Concat, Pad, MaxPool and Resize, lowered."""
     edit = Edit(graph)
     for node in graph.nodes:
         lower = _LOWER.get(node.op.type) if isinstance(node.op, OnnxOp) else None
@@ -156,5 +157,5 @@ def _resize(edit: Edit, node: Node, op: OnnxOp) -> None:
 _LOWER: dict[str, Callable[[Edit, Node, OnnxOp], None]] = {
     "Reshape": _view, "Flatten": _view, "Squeeze": _view, "Unsqueeze": _view,
     "Transpose": _transpose, "Concat": _concat, "Slice": _slice, "Split": _split, "Pad": _pad,
-    "MaxPool": _max_pool, "Resize": _resize,
+    "MaxPool": _max_pool, "Resize": _resize, "Gather": lower_gather,
 }  # fmt: skip

@@ -26,6 +26,7 @@ from codegen.ops import (
     FlipSign,
     LutS8,
     MaxPool,
+    PReluS8,
     Quantize,
     Slice,
     Transpose,
@@ -245,7 +246,7 @@ def _can_tile(node: Node, graph: Graph) -> bool:
             return True
         case LutS8() | UnaryF32() | FlipSign() | Quantize() | Dequantize() | Copy():
             return True
-        case BinaryS8() | BinaryF32():
+        case BinaryS8() | BinaryF32() | PReluS8():
             return all(_pixelwise(graph.tensors[x], y) for x in node.inputs)
     return False
 

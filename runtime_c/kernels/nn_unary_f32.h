@@ -14,7 +14,10 @@ enum {
     NN_HARDSWISH = 2,   /* x * clip(x / 6 + 1/2, 0, 1) */
     NN_HARDSIGMOID = 3, /* clip(p0 * x + p1, 0, 1) */
     NN_SIGMOID = 4,
-    NN_TANH = 5
+    NN_TANH = 5,
+    NN_ERF = 6,
+    NN_GELU = 7,        /* x / 2 * (1 + erf(x / sqrt(2))) */
+    NN_GELU_TANH = 8    /* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) */
 };
 
 NN_INLINE float nn_unary_value(int32_t kind, float p0, float p1, float x)
@@ -30,8 +33,14 @@ NN_INLINE float nn_unary_value(int32_t kind, float p0, float p1, float x)
         return nn_clamp_f32(p0 * x + p1, 0.0f, 1.0f);
     case NN_SIGMOID:
         return nn_sigmoid_f32(x);
-    default:
+    case NN_TANH:
         return nn_tanh_f32(x);
+    case NN_ERF:
+        return nn_erf_f32(x);
+    case NN_GELU:
+        return 0.5f * x * (nn_erf_f32(x * 0x1.6a09e6p-1f) + 1.0f);
+    default:
+        return 0.5f * x * (nn_tanh_f32(x * (0x1.2444f2p-5f * x * x + 0x1.988454p-1f)) + 1.0f);
     }
 }
 

@@ -310,8 +310,23 @@ def binary_s8(draw: DrawFn, kind: ops.BinaryKind) -> Case:
 @st.composite
 def binary_f32(draw: DrawFn) -> Case:
     a, b, y = draw(broadcast_shapes())
-    op = ops.BinaryF32(draw(st.sampled_from(["add", "sub", "mul"])), *draw(real_clamps()))
+    op = ops.BinaryF32(
+        draw(st.sampled_from(["add", "sub", "mul", "div", "prelu"])), *draw(real_clamps())
+    )
     return _two(draw, op, draw(float_values(a)), draw(float_values(b)), y, "float32")
+
+
+@st.composite
+def prelu_s8(draw: DrawFn) -> Case:
+    slope_shape, _, shape = draw(broadcast_shapes())
+    lo, hi = draw(clamps())
+    in_scale = draw(scales(-8.0, -2.0))
+    out_scale = float(np.float32(in_scale * draw(st.sampled_from([1.0, 0.5, 0.37, 1.9, 1e-3]))))
+    op = ops.PReluS8(in_scale, draw(zero_points()), out_scale, draw(zero_points()), lo, hi)
+    slope = draw(float_values(slope_shape, draw(st.sampled_from([0.5, 0.5, 100.0]))))
+    if draw(st.booleans()):
+        slope = (np.round(slope * 4) / 4).astype(np.float32)  # ties
+    return case(op, {"x": draw(int8_values(shape))}, {"slope": slope}, shape, "int8")
 
 
 @st.composite
@@ -328,7 +343,8 @@ def lut_s8(draw: DrawFn) -> Case:
 
 _UNARY: Mapping[ops.UnaryKind, tuple[float, float]] = {
     "clip": (-0.5, 1.25), "leakyrelu": (0.01, 0.0), "hardswish": (0.0, 0.0),
-    "hardsigmoid": (0.2, 0.5), "sigmoid": (0.0, 0.0), "tanh": (0.0, 0.0),
+    "hardsigmoid": (0.2, 0.5), "sigmoid": (0.0, 0.0), "tanh": (0.0, 0.0), "erf": (0.0, 0.0),
+    "gelu": (0.0, 0.0), "gelu_tanh": (0.0, 0.0),
 }  # fmt: skip
 
 
@@ -509,6 +525,7 @@ CASES: Mapping[str, SearchStrategy[Case]] = {
     "nn_add_s8": binary_s8("add"),
     "nn_sub_s8": binary_s8("sub"),
     "nn_mul_s8": binary_s8("mul"),
+    "nn_prelu_s8": prelu_s8(),
     "nn_lut_s8": lut_s8(),
     "nn_maxpool_s8": maxpool("int8"),
     "nn_avgpool_s8": st.one_of(avgpool_s8("window"), avgpool_s8("mean")),

@@ -27,7 +27,7 @@ with warnings.catch_warnings(action="ignore"):
 
 
 EXCLUDED = {
-    r"_(add|sub|mul)_u?int\d+$": "arithmetic on integers without a scale",
+    r"_(add|sub|mul|div)_u?int\d+(_trunc)?$": "arithmetic on integers without a scale",
     r"(pool|conv)_3d": "windows have one or two dimensions",
     r"training": "networks are exported for inference",
     r"dropout_.*mask": "as is the mask of Dropout",

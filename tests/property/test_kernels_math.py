@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,7 @@ from codegen.ir import F32, Array
 from codegen.oracle import mlas
 from simharness.machine import Machine
 
-NAMES = ("exp", "log", "sigmoid", "tanh")
+NAMES = ("exp", "log", "sigmoid", "tanh", "erf")
 SOURCE = '#include "nn_math_f32.h"\n' + "".join(
     f"void run_{name}(int32_t n, const float *x, float *y)\n"
     f"{{ for (int32_t i = 0; i < n; i++) y[i] = nn_{name}_f32(x[i]); }}\n"
@@ -33,6 +34,8 @@ def exact(name: str, x: F32) -> Array:
                 return np.log(wide)
             case "sigmoid":
                 return 1.0 / (1.0 + np.exp(-wide))
+            case "erf":
+                return np.vectorize(math.erf)(wide)
             case _:
                 return np.tanh(wide)
 
@@ -75,7 +78,10 @@ def test_within_an_ulp(name: str) -> None:
     assert ulps(on_host(name, x), exact(name, x)) < 1.0
 
 
-@pytest.mark.parametrize(("name", "rule"), [("sigmoid", mlas.logistic), ("tanh", mlas.tanh)])
+RULES = [("sigmoid", mlas.logistic), ("tanh", mlas.tanh), ("erf", mlas.erf)]
+
+
+@pytest.mark.parametrize(("name", "rule"), RULES)
 def test_activations_have_the_oracles_bits(name: str, rule: Callable[[F32], F32]) -> None:
     x = points(name)
     y = on_host(name, x)

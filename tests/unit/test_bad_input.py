@@ -165,13 +165,13 @@ def test_all_unsupported_nodes_are_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     nodes = [
-        helper.make_node("Erf", ["x"], ["a"], "alpha"),
+        helper.make_node("Asinh", ["x"], ["a"], "alpha"),
         helper.make_node("Cosh", ["a"], ["y"], "omega"),
     ]
 
     said = refused(capsys, "run", model(tmp_path / "m.onnx", nodes))
 
-    assert all(word in said for word in ("alpha", "omega", "Erf", "Cosh", "opset 17"))
+    assert all(word in said for word in ("alpha", "omega", "Asinh", "Cosh", "opset 17"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Operators that are rewritten: each network gives ONNX Runtime's output, by the layers wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_passes import RNG, Model, checked, kinds, only
+
+from codegen.errors import UnsupportedError
+from codegen.load import load
+from codegen.ops import BinaryF32, LutS8, PReluS8, Slice, UnaryF32
+from codegen.passes import lower
+
+
+def test_a_chain_of_functions_between_quantizers_is_one_table(tmp_path: Path) -> None:
+    m = Model([2, 3, 50], "int8", "int8")
+    x = m.add("Div", m.dequantize("x", 0.05, 3), m.const(1.41421354))
+    x = m.add("Add", m.const(0.25), m.add("Erf", x))
+    m.quantize(x, 0.01, -7, out="y")
+    op = only(checked(m, tmp_path), LutS8).op
+    assert isinstance(op, LutS8) and op.kind == "div+erf+add"
+
+
+def test_a_value_read_twice_ends_the_chain(tmp_path: Path) -> None:
+    m = Model([2, 50], "int8", "int8")
+    x = m.add("Div", m.dequantize("x", 0.05, 3), m.const(3.0))
+    m.quantize(m.add("Mul", x, m.add("Erf", x)), 0.01, -7, out="y")
+    assert "LutS8" not in kinds(checked(m, tmp_path))
+
+
+def test_division_by_a_power_of_two_multiplies(tmp_path: Path) -> None:
+    m = Model([1, 3, 4])
+    m.add("Div", m.add("Div", "x", m.const([[0.5], [-4.0], [2.0**-20]])), m.const(3.0), out="y")
+    graph = checked(m, tmp_path)
+    found = [node.op.kind for node in graph.nodes if isinstance(node.op, BinaryF32)]
+    assert found == ["mul", "div"]
+
+
+def test_prelu_with_a_slope_per_channel(tmp_path: Path) -> None:
+    m = Model([1, 6, 5, 4], "int8", "int8")
+    slope = m.const(RNG.uniform(-1, 1, (6, 1, 1)))
+    m.quantize(m.add("PRelu", m.dequantize("x", 0.1, 3), slope), 0.05, -20, out="y")
+    assert only(checked(m, tmp_path), PReluS8)
+
+
+def test_prelu_with_a_quantized_slope(tmp_path: Path) -> None:
+    m = Model([1, 6, 5, 4], "int8", "int8")
+    slope = m.weights(6, 1, 1, scale=0.01)
+    m.quantize(m.add("PRelu", m.dequantize("x", 0.1, 3), slope), 0.1, -20, out="y")
+    assert only(checked(m, tmp_path), PReluS8)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_prelu_with_one_slope_is_a_leaky_relu(tmp_path: Path, dtype: str) -> None:
+    m = Model([1, 6, 5], dtype, dtype)
+    x = "x" if dtype == "float32" else m.dequantize("x", 0.1, 3)
+    x = m.add("PRelu", x, m.const([[0.25]]), out="y" if dtype == "float32" else "")
+    if dtype == "int8":
+        m.quantize(x, 0.05, -20, out="y")
+    graph = checked(m, tmp_path)
+    op = only(graph, UnaryF32 if dtype == "float32" else LutS8).op
+    assert isinstance(op, UnaryF32 | LutS8) and op.kind == "leakyrelu"
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_is_a_function_or_a_table(tmp_path: Path, approximate: str) -> None:
+    m = Model([1, 700], opset=20)
+    x = m.add("Gelu", "x", approximate=approximate)
+    x = m.add("Gelu", m.requantize(x, 0.02, -120), approximate=approximate)
+    m.quantize(x, 0.01, -120, out="y")
+    m.out = "int8"
+    assert kinds(checked(m, tmp_path)) == ["UnaryF32", "Quantize", "LutS8"]
+
+
+@pytest.mark.parametrize(
+    ("indices", "steps"),
+    [(-1, [1]), ([2], [1]), ([0, 1, 2], [1]), ([3, 1], [-2]), ([[0, 1], [4, 4]], [1, 1, 1])],
+)
+def test_constant_indices_are_slices(tmp_path: Path, indices: object, steps: list[int]) -> None:
+    m = Model([2, 5, 3])
+    m.add("Relu", m.add("Gather", "x", m.const(indices, "int64"), axis=1), out="y")
+    graph = checked(m, tmp_path)
+    slices = [node.op for node in graph.nodes if isinstance(node.op, Slice)]
+    assert [op.steps[1] for op in slices] == steps
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [([5], "outside an axis of 5"), ([0, 0] * 40, "80 pieces, more than 64")],
+)
+def test_a_gather_that_is_no_few_slices_is_refused(
+    tmp_path: Path, places: list[int], message: str
+) -> None:
+    m = Model([2, 5, 3])
+    m.add("Gather", "x", m.const(places, "int64"), axis=1, out="y")
+    with pytest.raises(UnsupportedError, match=message):
+        lower(load(m.save(tmp_path)))
