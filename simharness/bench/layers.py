@@ -151,6 +151,21 @@ def conv_f32(name: str, side: int, in_c: int, out_c: int) -> BenchLayer:
     )  # fmt: skip
 
 
+def depthwise_f32(
+    name: str, h: int, w: int, channels: int, *, kernel: int, stride: int
+) -> BenchLayer:
+    """A square float depthwise convolution with padding that keeps the size (or divides it)."""
+    rng = np.random.default_rng(_SEED)
+    out_h, out_w = -(-h // stride), -(-w // stride)
+    constants = {"w": _real(rng, (channels, kernel, kernel, 1)), "b": _real(rng, (channels,))}
+    window = ops.Window((kernel, kernel), (stride, stride), (kernel // 2,) * 4)
+    return _layer(
+        name, f"depthwise {kernel}x{kernel} s{stride} {h}x{w}x{channels} float32",
+        ops.ConvF32(window, channels, 0.0), {"x": _real(rng, (1, h, w, channels))},
+        constants, (1, out_h, out_w, channels), out_h * out_w * channels * kernel * kernel,
+    )  # fmt: skip
+
+
 def dense_f32(name: str, depth: int, cols: int) -> BenchLayer:
     rng = np.random.default_rng(_SEED)
     constants = {"w": _real(rng, (cols, depth)), "b": _real(rng, (cols,))}
@@ -174,5 +189,8 @@ LAYERS: Mapping[str, Callable[[str], BenchLayer]] = {
     "F1": lambda n: conv_f32(n, 28, 1, 32),
     "F2": lambda n: conv_f32(n, 26, 32, 64),
     "F3": lambda n: dense_f32(n, 9216, 128),
+    "F4": lambda n: depthwise_f32(n, 25, 5, 64, kernel=3, stride=1),
+    "F5": lambda n: depthwise_f32(n, 48, 48, 16, kernel=3, stride=2),
+    "F6": lambda n: depthwise_f32(n, 24, 24, 32, kernel=5, stride=1),
 }
 """The layers of the baselines by their short names."""

@@ -103,17 +103,23 @@ def sums(draw: DrawFn) -> Case:
 
 
 @st.composite
-def convs_f32(draw: DrawFn) -> Case:
+def convs_f32(draw: DrawFn, depthwise: bool = False) -> Case:
     """Square windows in float."""
     kernel, stride = draw(st.sampled_from([1, 2, 3, 3, 5])), draw(st.sampled_from([1, 1, 2]))
     h, w = draw(st.integers(kernel, 9)), draw(st.integers(kernel, 13))
     pads = draw(st.tuples(*[st.integers(0, kernel // 2)] * 4))
     out_h = (h + pads[0] + pads[2] - kernel) // stride + 1
     out_w = (w + pads[1] + pads[3] - kernel) // stride + 1
-    in_c, out_c = draw(st.integers(1, 5)), draw(st.integers(4, 9))
-    op = ops.ConvF32(ops.Window((kernel, kernel), (stride, stride), pads), 1, *draw(real_clamps()))
+    if depthwise:
+        in_c = draw(st.integers(2, 5))
+        out_c, groups, group_in = in_c * draw(st.sampled_from([1, 1, 2])), in_c, 1
+    else:
+        in_c, out_c = draw(st.integers(1, 5)), draw(st.integers(4, 9))
+        groups, group_in = 1, in_c
+    window = ops.Window((kernel, kernel), (stride, stride), pads)
+    op = ops.ConvF32(window, groups, *draw(real_clamps()))
     constants = {
-        "w": draw(float_values((out_c, kernel, kernel, in_c), 1.0)),
+        "w": draw(float_values((out_c, kernel, kernel, group_in), 1.0)),
         "b": draw(float_values((out_c,))) if draw(st.booleans()) else None,
     }
     x = draw(float_values((draw(st.sampled_from([1, 1, 2])), h, w, in_c)))
@@ -148,6 +154,7 @@ DRAWN["nn_add_s8_dsp"] = sums()
 DRAWN["nn_quantize_f32_s8_fpu"] = quantizers()
 
 DRAWN["nn_conv2d_f32_blocked"] = convs_f32()
+DRAWN["nn_depthwise_f32_blocked"] = st.one_of(convs_f32(depthwise=True), CASES["nn_depthwise_f32"])
 DRAWN["nn_dense_f32_blocked"] = CASES["nn_dense_f32"]
 
 GOAL = target("m4", optimize="speed")

@@ -76,6 +76,17 @@ def test_overlapped_windows(kind: str, case: tuple[Window, int, int, int], out: 
     assert not differs(compile_lowered(graph, PLAIN, name="m"), graph)
 
 
+@pytest.mark.parametrize("core", ["m4", "m0plus"])
+@settings(max_examples=15)
+@given(case=windows())
+def test_channels_onto_their_inputs(core: CoreName, case: tuple[Window, int, int, int]) -> None:
+    """Kernels that go channel by channel, with any stride."""
+    window, height, width, channels = case
+    graph = around(window, height, width, channels + 1, "depthwise", 0)
+
+    assert not differs(compile_lowered(graph, target(core), name="m"), graph)
+
+
 def test_the_lead_of_a_3x3_window() -> None:
     """At the end of row 1 the window of row 2, which begins with row 1, is still unread."""
     window = Window((3, 3), pads=(1, 1, 1, 1))
