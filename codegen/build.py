@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.emit import Program, Sources, build_program, model_name, render
+from codegen.errors import Problem, RefusedError
 from codegen.fit import Choice, Patches, arrange
 from codegen.ir import Graph
 from codegen.kernels.base import Variant
@@ -56,12 +57,17 @@ def compile_model(
     ModelError, UnsupportedError, or PlanError when no program fits the limit or when the
     independent checker convicts the plan.
     """
+    refused: tuple[Problem, ...] = ()
     if isinstance(model, Graph):
         graph, title = model, name or model.name
     else:
-        graph, title = load(model), name or Path(model).stem
+        title = name or Path(model).stem
+        try:
+            graph = load(model)
+        except RefusedError as error:
+            graph, refused = error.graph, error.problems
     return compile_lowered(
-        lower(graph),
+        lower(graph, refused),
         target,
         strategy=strategy,
         name=title,

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from codegen.ir import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,17 @@ class ModelError(CodegenError):
 
 class UnsupportedError(CodegenError):
     """The model is valid ONNX but uses something that has no kernel here."""
+
+
+class RefusedError(UnsupportedError):
+    """What one stage has no way for, with `graph`, in which these nodes are left as they were.
+
+    The stages after it look at the rest, so that one message tells all that is refused.
+    """
+
+    def __init__(self, graph: Graph, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.graph = graph
 
 
 class PlanError(CodegenError):

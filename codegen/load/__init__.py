@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codegen.errors import ModelError, Problem
+from codegen.errors import ModelError, Problem, RefusedError
 from codegen.ir import Graph
 from codegen.load.qoperator import expand_qoperators
 from codegen.load.quantization import check_quantization
@@ -23,12 +23,18 @@ def load(path: str | Path) -> Graph:
     """The graph in the ONNX file at `path`: static shapes, constants as tensors, sorted nodes.
 
     Raises ModelError (not a valid static ONNX model) or UnsupportedError (no kernel here), each
-    with all the problems found.
+    with all the problems found; the latter is a RefusedError where the rest could be read.
     """
     try:
         model = read_model(Path(path))
         expand_qoperators(model, Path(path).parent)
-        graph = translate(model, Path(path))
+        graph, unsupported = translate(model, Path(path))
     except UnicodeDecodeError:
         raise ModelError(Problem("a name in it is not valid UTF-8", Path(path).name)) from None
-    return check_quantization(graph)
+    try:
+        graph = check_quantization(graph)
+    except ModelError as error:
+        raise ModelError(*error.problems, *unsupported) from None
+    if unsupported:
+        raise RefusedError(graph, *unsupported)
+    return graph

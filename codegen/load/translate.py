@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from pathlib import Path
 
@@ -17,23 +17,37 @@ from codegen.load.shapes import infer
 from codegen.load.supported import MAX_TENSOR_BYTES, SUPPORTED
 
 
-def translate(model: onnx.ModelProto, path: Path) -> Graph:
-    """The graph of `model`, whose external data lies beside `path`."""
+def translate(model: onnx.ModelProto, path: Path) -> tuple[Graph, tuple[Problem, ...]]:
+    """The graph of `model`, whose external data lies beside `path`, and what in it has no lowering.
+
+    Raises ModelError, and UnsupportedError where such a node hides the shapes of others.
+    """
     constants = _constants(model, path.parent)
-    nodes = _sorted_nodes(_nodes(model), {*constants, *_input_names(model, constants)})
-    _refuse_unsupported(nodes, constants)
+    inputs = _input_names(model, constants)
+    nodes = _sorted_nodes(_nodes(model), {*constants, *inputs})
     outputs = tuple(value.name for value in model.graph.output)
-    _refuse_dangling_outputs(nodes, constants, _input_names(model, constants), outputs)
-    _refuse_dynamic_inputs(model, constants)
-    _refuse_invalid_nodes(model)
-    tensors = _tensors(model, constants, nodes, path.name)
-    return Graph(
+    unsupported = tuple(_unsupported(nodes, constants))
+    problems = (
+        *_dangling_outputs(nodes, constants, inputs, outputs),
+        *_dynamic_inputs(model, constants),
+        *_invalid_nodes(model),
+    )
+    if problems:
+        raise ModelError(*problems, *unsupported)
+    try:
+        tensors = _tensors(model, constants, nodes, path.name)
+    except ModelError:
+        if unsupported:
+            raise UnsupportedError(*unsupported) from None
+        raise
+    graph = Graph(
         name=model.graph.name or path.stem,
         tensors=tensors,
         nodes=nodes,
-        inputs=_input_names(model, constants),
+        inputs=inputs,
         outputs=outputs,
     )
+    return graph, unsupported
 
 
 def _input_names(model: onnx.ModelProto, constants: Mapping[str, Array]) -> tuple[str, ...]:
@@ -154,10 +168,9 @@ def _where(node: Node) -> str:
     return f"node {node.name!r} ({kind})"
 
 
-def _refuse_unsupported(nodes: tuple[Node, ...], constants: Mapping[str, Array]) -> None:
+def _unsupported(nodes: tuple[Node, ...], constants: Mapping[str, Array]) -> Iterator[Problem]:
     """Name every node that has no lowering; those that only compute constants will fold away."""
     fixed = set(constants)
-    problems: list[Problem] = []
     for node in nodes:
         op = node.op
         assert isinstance(op, OnnxOp)
@@ -167,37 +180,28 @@ def _refuse_unsupported(nodes: tuple[Node, ...], constants: Mapping[str, Array])
             fixed.update(node.outputs)
         elif op.domain or op.type not in SUPPORTED:
             domain = f"{op.domain}, " if op.domain else ""
-            problems.append(
-                Problem(
-                    f"operator {op.type} ({domain}opset {op.opset}) is not supported",
-                    f"node {node.name!r}",
-                    "quantize with quant_format=QDQ" if op.domain == "com.microsoft" else "",
-                )
+            yield Problem(
+                f"operator {op.type} ({domain}opset {op.opset}) is not supported",
+                _where(node),
+                "quantize with quant_format=QDQ" if op.domain == "com.microsoft" else "",
             )
-    if problems:
-        raise UnsupportedError(*problems)
 
 
-def _refuse_dangling_outputs(
+def _dangling_outputs(
     nodes: tuple[Node, ...],
     constants: Mapping[str, Array],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
-) -> None:
+) -> Iterator[Problem]:
     made = {*constants, *inputs, *(name for node in nodes for name in node.outputs)}
-    problems = [
-        Problem("this graph output comes from nowhere", f"tensor {name!r}")
-        for name in outputs
-        if name not in made
-    ]
+    for name in outputs:
+        if name not in made:
+            yield Problem("this graph output comes from nowhere", f"tensor {name!r}")
     if not outputs:
-        problems.append(Problem("the graph has no outputs", "graph"))
-    if problems:
-        raise ModelError(*problems)
+        yield Problem("the graph has no outputs", "graph")
 
 
-def _refuse_dynamic_inputs(model: onnx.ModelProto, constants: Mapping[str, Array]) -> None:
-    problems = []
+def _dynamic_inputs(model: onnx.ModelProto, constants: Mapping[str, Array]) -> Iterator[Problem]:
     for value in model.graph.input:
         if value.name in constants:
             continue
@@ -205,32 +209,27 @@ def _refuse_dynamic_inputs(model: onnx.ModelProto, constants: Mapping[str, Array
         dims = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in shape.dim]
         dynamic = not value.type.tensor_type.HasField("shape")
         if dynamic or any(not isinstance(d, int) or d < 1 for d in dims):
-            problems.append(
-                Problem(
-                    f"has the shape {[*dims]}, which is dynamic or empty",
-                    f"input {value.name!r}",
-                    "export with a fixed batch and size, or fix it with "
-                    "python -m onnxruntime.tools.make_dynamic_shape_fixed",
-                )
+            yield Problem(
+                f"has the shape {[*dims]}, which is dynamic or empty",
+                f"input {value.name!r}",
+                "export with a fixed batch and size, or fix it with "
+                "python -m onnxruntime.tools.make_dynamic_shape_fixed",
             )
-    if problems:
-        raise ModelError(*problems)
 
 
-def _refuse_invalid_nodes(model: onnx.ModelProto) -> None:
-    """Let ONNX's own checker look at each node: attributes, arity."""
+def _invalid_nodes(model: onnx.ModelProto) -> Iterator[Problem]:
+    """Let ONNX's own checker look at each of its own nodes: attributes, arity."""
     context = onnx.checker.C.CheckerContext()
     context.ir_version = model.ir_version
     context.opset_imports = {entry.domain: entry.version for entry in model.opset_import}
-    problems: list[Problem] = []
     for index, node in enumerate(model.graph.node):
+        if node.domain not in ("", "ai.onnx"):
+            continue
         try:
             onnx.checker.check_node(node, context)
         except onnx.checker.ValidationError as error:
             what = " ".join(str(error).split("==>")[0].split())
-            problems.append(Problem(what, f"node {node.name or f'{node.op_type}_{index}'!r}"))
-    if problems:
-        raise ModelError(*problems)
+            yield Problem(what, f"node {node.name or f'{node.op_type}_{index}'!r}")
 
 
 def _tensors(

@@ -7,12 +7,11 @@ exporters write into the lean graph that kernels exist for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from codegen.errors import Problem, UnsupportedError
+from codegen.errors import Problem, RefusedError, UnsupportedError
 from codegen.ir import Graph
-from codegen.passes.edit import RefusedError
 from codegen.passes.finish import (
     copy_outputs,
     name_outputs,
@@ -60,9 +59,12 @@ PASSES: Final[tuple[Pass, ...]] = (
 )
 
 
-def lower(graph: Graph) -> Graph:
-    """The lowered graph of an ONNX-dialect one. Raises UnsupportedError with all problems found."""
-    problems: dict[str, Problem] = {}
+def lower(graph: Graph, refused: Iterable[Problem] = ()) -> Graph:
+    """The lowered graph of an ONNX-dialect one, some of whose nodes may already be `refused`.
+
+    Raises UnsupportedError with all problems found.
+    """
+    problems = {problem.where: problem for problem in refused}
     for run in PASSES:
         try:
             graph = run(graph)

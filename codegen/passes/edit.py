@@ -13,20 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.errors import Problem, UnsupportedError
+from codegen.errors import Problem, RefusedError
 from codegen.ir import ITEM_BYTES, Array, DType, Graph, Node, OnnxOp, Quant, Tensor
 from codegen.ops import Op
-
-
-class RefusedError(UnsupportedError):
-    """What one pass cannot lower, with `graph`, in which these nodes are left as they were.
-
-    `codegen.passes.lower` goes on with it, so that one message tells what every pass refuses.
-    """
-
-    def __init__(self, graph: Graph, *problems: Problem) -> None:
-        super().__init__(*problems)
-        self.graph = graph
 
 
 class Edit:

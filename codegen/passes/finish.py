@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from codegen.errors import Problem
+from codegen.errors import Problem, RefusedError
 from codegen.ir import Graph, Node, OnnxOp, Tensor
 from codegen.ops import BinaryF32, BinaryS8, Copy, FlipSign, PReluS8, Transpose, View
-from codegen.passes.edit import RefusedError
 
 
 def name_outputs(graph: Graph) -> Graph:

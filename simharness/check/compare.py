@@ -18,8 +18,9 @@ FLOAT_TOLERANCE = 1e-5
 class CheckResult:
     """The differences of one output over some samples.
 
-    `mismatches` counts the elements beyond what is allowed. `max_lsb` is for integers; `max_abs`
-    and `max_rel`, relative to the largest reference value, are for floats.
+    `mismatches` counts the elements beyond what is allowed. `max_lsb` is for integers, and for
+    floats that were integers; `max_abs` and `max_rel`, relative to the largest reference value, are
+    for floats.
     """
 
     ok: bool
@@ -31,11 +32,16 @@ class CheckResult:
 
 
 def compare(
-    outputs: Sequence[Array], reference: Sequence[Array], *, allowed_lsb: int = 0
+    outputs: Sequence[Array],
+    reference: Sequence[Array],
+    *,
+    allowed_lsb: int = 0,
+    step: float | None = None,
 ) -> CheckResult:
     """Compare the same output over samples, each an array; shapes and types must agree.
 
-    Integers may differ by `allowed_lsb`; floats by FLOAT_TOLERANCE of the largest reference value.
+    Integers may differ by `allowed_lsb`; floats by FLOAT_TOLERANCE of the largest reference value,
+    and by so many times `step`, the scale of an output that was dequantized.
     NaN equals NaN, an infinity only itself. Raises ValueError when shapes or types differ.
     """
     for ours, theirs in zip(outputs, reference, strict=True):
@@ -51,10 +57,11 @@ def compare(
         return CheckResult(wrong == 0, ours.size, wrong, max_lsb=largest)
     distance = distances(ours, theirs)
     scale = float(np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0))
-    wrong = int((distance > FLOAT_TOLERANCE * scale).sum())
+    wrong = int((distance > FLOAT_TOLERANCE * scale + allowed_lsb * (step or 0.0)).sum())
     worst = float(distance.max(initial=0.0))
     relative = worst / scale if scale else (0.0 if worst == 0 else float("inf"))
-    return CheckResult(wrong == 0, ours.size, wrong, max_abs=worst, max_rel=relative)
+    steps = round(worst / step) if step and np.isfinite(worst) else None
+    return CheckResult(wrong == 0, ours.size, wrong, steps, worst, relative)
 
 
 def distances(ours: Array, theirs: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from codegen import Compiled, oracle
 from codegen.ir import Array, Graph
-from codegen.ops import ConvS8, DenseS8, MatMulS8
+from codegen.ops import ConvS8, DenseS8, Dequantize, MatMulS8, View
 from simharness.check.compare import CheckResult, compare
 from simharness.check.divergence import first_divergence
 from simharness.check.runtime import reference_name, reference_outputs
@@ -58,7 +58,10 @@ class Suite:
         rows = [self._decode(raw, r) for raw, r in zip(outputs, self.references, strict=True)]
         allowed = _allowed_lsb(self.compiled)
         pairs = [list(zip(*rows, strict=True)), list(zip(*self.references, strict=True))]
-        results = [compare(o, r, allowed_lsb=allowed) for o, r in zip(*pairs, strict=True)]
+        results = [
+            compare(o, r, allowed_lsb=allowed, step=step)
+            for o, r, step in zip(*pairs, _steps(self.compiled.graph), strict=True)
+        ]
         checked = _merged(results, self.reference, len(self.samples))
         if checked.ok or image is None:
             return checked
@@ -67,9 +70,12 @@ class Suite:
 
     def _first_wrong(self, rows: Sequence[Sequence[Array]], allowed_lsb: int) -> int:
         """The first sample that is not as it should be by its own measure; else the first."""
+        steps = _steps(self.compiled.graph)
         for number, (row, reference) in enumerate(zip(rows, self.references, strict=True)):
-            pairs = zip(row, reference, strict=True)
-            if not all(compare([o], [r], allowed_lsb=allowed_lsb).ok for o, r in pairs):
+            if not all(
+                compare([o], [r], allowed_lsb=allowed_lsb, step=step).ok
+                for o, r, step in zip(row, reference, steps, strict=True)
+            ):
                 return number
         return 0
 
@@ -131,6 +137,19 @@ def _allowed_lsb(compiled: Compiled) -> int:
     if compiled.target.requant == "exact":
         return 0
     return sum(isinstance(n.op, ConvS8 | DenseS8 | MatMulS8) for n in compiled.graph.nodes)
+
+
+def _steps(graph: Graph) -> list[float | None]:
+    """For each output the scale that it was dequantized with, or None."""
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+
+    def step(name: str) -> float | None:
+        maker = makers.get(name)
+        if maker is not None and isinstance(maker.op, View):
+            return step(maker.inputs[0])
+        return maker.op.scale if maker and isinstance(maker.op, Dequantize) else None
+
+    return [step(name) for name in graph.outputs]
 
 
 def _merged(results: Sequence[CheckResult], reference: str, samples: int) -> Check:

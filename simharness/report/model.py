@@ -149,8 +149,9 @@ class Divergence:
 class Check:
     """Our outputs against the reference's, over all samples.
 
-    `max_lsb` is the largest difference of quantized outputs, `max_abs` that of float outputs and
-    `max_relative` the same as a share of the largest reference output.
+    `max_lsb` is the largest difference of quantized outputs, in steps of their scale where they
+    were dequantized at the end; None for outputs that were computed in float. `max_abs` is that of
+    float outputs and `max_relative` the same as a share of the largest reference output.
     """
 
     ok: bool

@@ -6,7 +6,10 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 import simharness
 from codegen import Compiled
@@ -28,6 +31,29 @@ def test_run_returns_a_typed_frozen_report(lenet: Report) -> None:
     assert lenet.results.check.max_lsb == 0
     with pytest.raises(FrozenInstanceError):
         lenet.results.ok = False  # type: ignore[misc]
+
+
+def test_networks_that_end_in_float_are_checked_in_lsb_too(tmp_path: Path) -> None:
+    """Exporters put a DequantizeLinear at the end; what was computed in float has no LSB."""
+    scale, zero = np.float32(0.1), np.int8(3)
+    constants = [numpy_helper.from_array(v, n) for v, n in ((scale, "s"), (zero, "z"))]
+    ends = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 8]) for n in "xy"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["f"]),
+        helper.make_node("Relu", ["f"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["p"]),
+        helper.make_node("DequantizeLinear", ["p", "s", "z"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], constants)
+    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(file, tmp_path / "m.onnx")
+
+    quantized = simharness.run(tmp_path / "m.onnx", core="m4").results.check
+    computed = simharness.run("zoo:lenet5-f32", core="m4", samples=1).results.check
+
+    assert quantized is not None and (quantized.max_lsb, quantized.max_abs) == (0, 0.0)
+    assert computed is not None and computed.ok and computed.max_lsb is None
 
 
 def test_layers_add_up_to_the_run(lenet: Report) -> None:

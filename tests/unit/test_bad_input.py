@@ -31,6 +31,8 @@ def model(
     nodes: list[onnx.NodeProto],
     shape: list[int | str] | None = None,
     constants: list[onnx.TensorProto] | None = None,
+    *,
+    opset: int = 17,
 ) -> str:
     """The path of a model from float input x to output y, as written, checked by nobody."""
     graph = helper.make_graph(
@@ -40,7 +42,7 @@ def model(
         [helper.make_empty_tensor_value_info("y")],
         constants or [],
     )
-    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     path.write_bytes(file.SerializeToString())
     return str(path)
 
@@ -172,6 +174,34 @@ def test_all_unsupported_nodes_are_named(
     said = refused(capsys, "run", model(tmp_path / "m.onnx", nodes))
 
     assert all(word in said for word in ("alpha", "omega", "Asinh", "Cosh", "opset 17"))
+
+
+def test_what_load_and_lowering_refuse_comes_in_one_message(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An operator without a kernel, and an attribute of another one that no kernel has."""
+    nodes = [
+        helper.make_node("Erf", ["x"], ["a"], "alpha"),
+        helper.make_node("Pad", ["a", "pads"], ["b"], "beta", mode="wrap"),
+        helper.make_node("Relu", ["b"], ["y"], "fine"),
+    ]
+    pads = numpy_helper.from_array(np.int64([0, 1, 0, 1]), "pads")
+
+    said = refused(capsys, "run", model(tmp_path / "m.onnx", nodes, constants=[pads], opset=19))
+
+    assert "node 'alpha' (Erf): operator Erf (opset 19) is not supported" in said
+    assert "node 'beta' (Pad): mode 'wrap' is not supported" in said
+    assert len(said.splitlines()) == 2
+
+
+def test_what_is_invalid_and_what_is_unsupported_come_in_one_message(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    nodes = [helper.make_node("Erf", ["x"], ["y"], "alpha")]
+
+    said = refused(capsys, "run", model(tmp_path / "m.onnx", nodes, ["batch", 4]))
+
+    assert "operator Erf" in said and "input 'x': has the shape ['batch', 4]" in said
 
 
 @pytest.mark.parametrize(

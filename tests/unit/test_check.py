@@ -165,3 +165,15 @@ def test_the_first_wrong_layer_is_found() -> None:
     node = next(n for n in graph.nodes if n.name == found.layer)
     sums = oracle.accumulators(node, graph, expected)
     assert sums is not None and found.accumulator == sums[index]
+
+
+def test_outputs_that_were_dequantized_are_compared_in_steps_of_their_scale() -> None:
+    theirs = [np.array([-0.5, 0.25, 1.0], np.float32)]
+    off = [theirs[0] + np.array([0, 0.5, 0], np.float32)]
+
+    assert check.compare(theirs, theirs, step=0.25).max_lsb == 0
+    assert check.compare(theirs, theirs).max_lsb is None
+    found = check.compare(off, theirs, step=0.25)
+    assert (found.ok, found.mismatches, found.max_lsb, found.max_abs) == (False, 1, 2, 0.5)
+    assert check.compare(off, theirs, step=0.25, allowed_lsb=2).ok
+    assert not check.compare(off, theirs, step=0.25, allowed_lsb=1).ok
