@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     """Print the rows."""
-    from cycle_models.fidelity import rows
+    from cycle_models.published import rows
     from simharness.errors import translated
 
     with translated():

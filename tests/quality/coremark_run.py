@@ -15,8 +15,8 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from unicorn import arm_const
 
-from cycle_models.fidelity import LEVELS, coremark_bill
 from cycle_models.profile import CodeImage, Profile, Segment
+from cycle_models.published import LEVELS, coremark_bill
 from simharness.engines.unicorn_count import attach, profiles
 from simharness.engines.unicorn_cpu import model
 

@@ -5,6 +5,7 @@
 Kinds of measurement:
 - "copies": the sequence unrolled 14 and 4 times; the difference over ten is its steady-state cost;
 - "loop": a loop run 30 and 20 times; the difference over ten is the cost of one iteration;
+- "exit": a loop run 30 times, without what its iterations cost: its one mispredicted exit;
 - "once": the sequence on its own from a drained pipeline (latencies: the consumer's cycle included).
 `filler` cycles belong to instructions that only separate the measured ones.
 """
@@ -14,12 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Kind = Literal["copies", "loop", "exit", "once"]
+
 
 @dataclass(frozen=True, slots=True)
 class Microbench:
     id: str
     cores: tuple[str, ...]
-    kind: Literal["copies", "loop", "once"]
+    kind: Kind
     assembly: str
     cycles: float
     tolerance: float
@@ -30,7 +33,7 @@ class Microbench:
 def _bench(
     id: str,
     cores: str,
-    kind: Literal["copies", "loop", "once"],
+    kind: Kind,
     assembly: str,
     cycles: float,
     source: str,
@@ -101,6 +104,8 @@ CORE_BENCHES: tuple[Microbench, ...] = (
     _bench("m7_vfma_chain", "m7", "copies", "vfma.f32 s0, s1, s2", 3, _JNK7),
     _bench("m7_vfma_3acc", "m7", "copies", "vfma.f32 s0, s4, s5; vfma.f32 s1, s4, s5; vfma.f32 s2, s4, s5", 3, _JNK7),
     _bench("m7_vdiv", "m7", "copies", "vdiv.f32 s0, s1, s2", 16, _JNK7),
+    _bench("m7_mispredict", "m7", "exit", "1: subs r0, #1; bne 1b", 8, _JNK7),
+    _bench("m7_mispredict_early_flags", "m7", "exit", "1: subs r0, #1; nop; nop; nop; nop; nop; nop; bne 1b", 6, _JNK7),
     _bench("m33_subs_bne", "m33", "loop", "1: subs r0, #1; bne 1b", 3, _JNK33),
     _bench("m33_subs_bne_not_taken", "m33", "once", "subs r0, #1; bne 1f; nop; 1:", 1, _JNK33, filler=1),
     _bench("m33_subs_add_bne", "m33", "loop", "1: subs r7, #1; add r0, r1; bne 1b", 3, _JNK33),
@@ -113,3 +118,12 @@ CORE_BENCHES: tuple[Microbench, ...] = (
     _bench("m33_ldm_n", "m33", "copies", "ldm r0, {r1-r6}", 6, _JNK33),
     _bench("m33_vfma_chain", "m33", "copies", "vfma.f32 s0, s1, s2", 3, _JNK33),
 )  # fmt: skip
+
+SECOND_HALVES = frozenset({"m33_subs_bne_not_taken", "m7_mispredict_early_flags"})
+"""Rows above that belong to the published one of the shorter name."""
+
+MEMORY_BENCHES = (
+    "loop_nrfx_nrf52_uncached", "loop_blaat_m3", "m0p_ldr_sio", "rp2040_div",
+    "rp2040_xip_cold_word", "m4_art_stream", "m4_art_fit", "m7_unaligned_load",
+)  # fmt: skip
+"""Those that need a memory system: `test_ID` in test_microbench_memory.py."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from coremark_run import count_between
 
-from cycle_models.fidelity import coremark_error, coremark_measured
+from cycle_models.published import coremark_error, coremark_measured
 
 LIMITS = {  # mean absolute error, percent: over the optimized builds, and for each of -O0 and -Og
     "m4": (1.5, 5.0),
