@@ -55,7 +55,8 @@ def markdown_text(found: Comparison) -> str:
     if found.layers:
         rows = markdown.table(LAYER_HEAD, [layer_row(d) for d in found.layers])
         parts.append(
-            f"<details><summary>{len(found.layers)} layers moved</summary>\n\n{rows}\n\n</details>"
+            f"<details><summary>layers that moved: {len(found.layers)}</summary>\n\n{rows}\n\n"
+            "</details>"
         )
     return "\n\n".join(parts) + "\n"
 

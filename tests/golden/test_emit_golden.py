@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The generated C of a small network, byte for byte.
-
-After a considered change: SIMHARNESS_GOLDEN=write python -m pytest tests/golden/test_emit_golden.py
-"""
+"""The generated C of small networks, byte for byte; to renew it see conftest.py."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import hashlib
+from collections.abc import Callable
 
 import pytest
 
-from codegen import compile_lowered
-from codegen.emit import Sources
+from codegen import compile_lowered, compile_model
 from codegen.ir import Graph
-from codegen.target import target
+from codegen.target import CoreName, target
+from simharness import zoo
 from simharness.testing.networks import Builder
-
-GOLDEN = Path(__file__).parent / "emit"
-FILES = ("tiny.c", "tiny.h", "tiny_weights.c", "tiny_weights.h")
 
 
 def network() -> Graph:
@@ -30,16 +24,22 @@ def network() -> Graph:
     return b.graph(b.view(b.lut(top, 2)), b.pool(b.plus(top, bottom)))
 
 
-def generated() -> Sources:
+@pytest.mark.parametrize("file", ["tiny.c", "tiny.h", "tiny_weights.c", "tiny_weights.h"])
+def test_a_small_network_with_reference_kernels(
+    file: str, unchanged: Callable[[str, str], None]
+) -> None:
     core = target("m4", reference_kernels=True)
-    return compile_lowered(network(), core, name="tiny").sources
+
+    unchanged(f"emit/{file}", compile_lowered(network(), core, name="tiny").sources[file])
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_the_text_is_unchanged(file: str) -> None:
-    text = generated()[file]
-    if os.environ.get("SIMHARNESS_GOLDEN") == "write":
-        GOLDEN.mkdir(exist_ok=True)
-        (GOLDEN / file).write_text(text, encoding="utf-8")
+@pytest.mark.parametrize("core", ["m4", "m0plus"])
+def test_a_shipped_network(core: CoreName, unchanged: Callable[[str, str], None]) -> None:
+    """Layers, plan and choice of kernels, which come as they are; of weights, a hash."""
+    name = "lenet5_int8"
+    sources = compile_model(zoo.path("lenet5-int8"), target(core), name=name).sources
+    weights = hashlib.sha256(sources[f"{name}_weights.c"].encode()).hexdigest()
 
-    assert text == (GOLDEN / file).read_text(encoding="utf-8")
+    unchanged(f"emit/{name}_{core}.c", sources[f"{name}.c"])
+    unchanged(f"emit/{name}_{core}.h", sources[f"{name}.h"])
+    unchanged(f"emit/{name}_{core}.files", "\n".join((*sorted(sources), f"weights {weights}\n")))

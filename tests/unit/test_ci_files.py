@@ -92,7 +92,7 @@ def test_the_gate_passes_what_did_not_change_and_fails_what_got_worse(tmp_path: 
     worse = repository.step(workflow["Compare"])
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert worse.returncode == 1
-    assert "WORSE: model.onnx on STM32F446" in summary and "layers moved" in summary
+    assert "WORSE: model.onnx on STM32F446" in summary and "layers that moved" in summary
 
 
 def replay() -> dict[str, Callable[..., object]]:

@@ -165,7 +165,7 @@ def test_markdown_folds_the_layers_and_escapes_names() -> None:
     )
 
     assert shown.startswith("### ❌ WORSE: tiny.onnx on STM32F446")
-    assert "<details><summary>2 layers moved</summary>" in shown
+    assert "<details><summary>layers that moved: 2</summary>" in shown
     assert r"a\|b\<script\>" in shown
 
 
