@@ -2,13 +2,14 @@
 """Runs a layer's kernel on an emulated core, checks it, and puts its cost beside other engines'.
 
 Your own kernel can take the place of ours: a C file that defines `user_<op>_<type>` with the
-parameters of the plain C kernel `nn_<op>_<type>` (`runtime_c/kernels/nn_<op>_<type>.h` documents
-them), for example `user_conv2d_s8` with those of `nn_conv2d_s8`.
+parameters of the plain C kernel `nn_<op>_<type>`, for example `user_conv2d_s8` with those of
+`nn_conv2d_s8`: `signature` writes them out.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,7 @@ from codegen.kernels.c_text import c_float
 from codegen.target import CoreName, Optimize, target
 from cycle_models.core import load_core
 from cycle_models.timing import Interval, time_profiles
+from runtime_c import read_header
 from simharness.bench.layers import LAYERS, BenchLayer
 from simharness.machine import Machine
 
@@ -41,6 +43,7 @@ class Measured:
     layer: str
     what: str
     kernel: str
+    toolchain: str
     macs: int
     instructions: int
     cycles: Interval
@@ -98,6 +101,8 @@ def measure(
     difference = float(np.abs(output.astype(np.float64) - wanted).max())
     if y.dtype == "float32":
         difference /= float(np.abs(wanted).max())
+    compiler = machine.image.toolchain
+    assert compiler is not None  # as it was built here
     timing = time_profiles((count.profile,), machine.image.code, load_core(core))
     ran = {block.address for block in count.profile.blocks}
     code_bytes = sum(
@@ -106,9 +111,20 @@ def measure(
         if s.kind == "func" and any(s.address <= a < s.address + s.size_bytes for a in ran)
     )
     return Measured(
-        layer.name, layer.what, kernel, layer.macs, count.instructions, timing.total.cycles,
-        code_bytes, scratch_bytes, count.stack_bytes, difference,
+        layer.name, layer.what, kernel, compiler.name, layer.macs, count.instructions,
+        timing.total.cycles, code_bytes, scratch_bytes, count.stack_bytes, difference,
     )  # fmt: skip
+
+
+def signature(layer: BenchLayer, core: CoreName) -> str:
+    """What a user's kernel for this layer must look like: documentation and prototype, in C."""
+    kernel = select(layer.node, layer.graph, target(core, reference_kernels=True)).name
+    text = read_header(f"{kernel}.h")
+    prototype = re.search(rf"NN_KERNEL (void {kernel}\([^)]*\))", text)
+    words = re.search(r"/\* SPDX[^\n]*\n \*\n(.*?)\*/", text, re.DOTALL)
+    assert prototype is not None and words is not None
+    mine = " ".join(prototype[1].split()).replace("nn_", "user_", 1)
+    return f"/*\n{words[1].rstrip()}\n */\n{mine};\n"
 
 
 def _source(
@@ -184,6 +200,7 @@ def table(measured: Sequence[Measured], core: str) -> list[dict[str, object]]:
                 "layer": m.layer,
                 "what": m.what,
                 "kernel": m.kernel,
+                "toolchain": m.toolchain,
                 "instructions": m.instructions,
                 "per_mac": round(m.instructions / m.macs, 3) if m.macs else None,
                 "cycles": round(m.cycles.mid),

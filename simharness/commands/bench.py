@@ -22,11 +22,18 @@ def add(commands: Commands) -> None:
     parser.add_argument("layers", nargs="*", metavar="LAYER", help="L1, F2...; all by default")
     parser.add_argument("--core", choices=("m0plus", "m3", "m4", "m7", "m33"), default="m4")
     parser.add_argument("--optimize", choices=("speed", "balanced", "size"), default="speed")
-    parser.add_argument("--toolchain", choices=("auto", "gcc", "zig"), default="auto")
+    parser.add_argument(
+        "--toolchain", choices=("auto", "gcc", "zig", "all"), default="auto",
+        help="the cross-compiler (default: arm-none-eabi-gcc where installed, else zig); all: each",
+    )  # fmt: skip
     parser.add_argument(
         "--with", dest="user_file", type=Path, metavar="FILE.c",
         help="your kernel in place of ours: C that defines user_<op>_<type> with the parameters of "
         "the plain kernel nn_<op>_<type>",
+    )  # fmt: skip
+    parser.add_argument(
+        "--signatures", action="store_true",
+        help="print what --with wants for these layers, as C, and measure nothing",
     )  # fmt: skip
     parser.add_argument("--format", choices=("table", "json"), default="table")
     add_talk_options(parser)
@@ -42,6 +49,11 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     unknown = [name for name in arguments.layers if name not in LAYERS]
     if unknown:
         raise UsageError(f"no layer {unknown[0]!r}; known are {', '.join(LAYERS)}")
+    if arguments.signatures:
+        names = arguments.layers or LAYERS
+        texts = (kernels.signature(LAYERS[n](n), arguments.core) for n in names)
+        print("\n".join(dict.fromkeys(texts)), end="")
+        return 0
     source = None
     if arguments.user_file is not None:
         try:
@@ -49,10 +61,15 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
         except OSError as error:
             raise UsageError(f"cannot read {arguments.user_file}: {error.strerror}") from None
     with translated():
-        measured = kernels.run(
-            arguments.core, arguments.layers, optimize=arguments.optimize,
-            toolchain=arguments.toolchain, user_source=source,
-        )  # fmt: skip
+        toolchains = ("gcc", "zig") if arguments.toolchain == "all" else (arguments.toolchain,)
+        measured = [
+            row
+            for toolchain in toolchains
+            for row in kernels.run(
+                arguments.core, arguments.layers, optimize=arguments.optimize,
+                toolchain=toolchain, user_source=source,
+            )
+        ]  # fmt: skip
     rows = kernels.table(measured, arguments.core)
     print(json.dumps(rows, indent=2) if arguments.format == "json" else columns(rows))
     return int(any(m.difference > (0 if "float32" not in m.what else 1e-5) for m in measured))
