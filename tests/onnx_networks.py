@@ -171,6 +171,31 @@ def conv(b: Builder, x: str) -> str:
     return b.settle(y, low=low)
 
 
+def transposed_conv(b: Builder, x: str) -> str:
+    n, c, *size = b.shapes[x]
+    rank = len(size)
+    kernel = [b.integer(1, 4) for _ in size]
+    strides = [b.integer(1, 3) for _ in size]
+    dilations = [b.integer(1, 2) for _ in size]
+    groups = c if b.pick(True, False, False) else 1
+    each = b.integer(1, 2) if groups > 1 else b.integer(1, 5)
+    attrs: dict[str, object] = {"strides": strides, "group": groups, "dilations": dilations}
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    whole = [t * (s - 1) + r for s, t, r in zip(size, strides, reach, strict=True)]
+    pads = [b.integer(0, min(2, (w - 1) // 2)) for w in whole * 2]
+    extra = [b.integer(0, t - 1) for t in strides]
+    attrs |= {"pads": pads, "output_padding": extra}
+    result = [w - pads[i] - pads[i + rank] + extra[i] for i, w in enumerate(whole)]
+    out = groups * each
+    w = b.weight((c, each, *kernel), 1, c // groups * prod(kernel))
+    inputs = [x, w]
+    if b.pick(True, False):
+        one_scale = not b.quantized or groups == 1 or b.scale_of(w).size == 1
+        inputs += [b.bias(x, w, out)] if one_scale else []
+    y, low = b.activation(b.node("ConvTranspose", inputs, (n, out, *result), **attrs))
+    return b.settle(y, low=low)
+
+
 def pool(b: Builder, x: str) -> str:
     n, c, *size = b.shapes[x]
     if b.nodes and b.nodes[-1].op_type == "Pad":
@@ -391,7 +416,10 @@ def models(draw: Draw, quantized: str) -> tuple[bytes, tuple[int, ...]]:
     x = enter(b, shape)
     earlier = [x]
     for _ in range(b.integer(1, 5)):
-        step = b.pick(conv, conv, pool, unary, binary, move, move, global_pool, batch_norm, product)
+        step = b.pick(
+            conv, conv, transposed_conv, pool, unary, binary, move, move, global_pool, batch_norm,
+            product,
+        )  # fmt: skip
         if step is product and len(b.shapes[x]) != 4:
             continue
         if step is batch_norm and quantized:

@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Final
 
 SUPPORTED: Final = frozenset({
-    "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "DequantizeLinear",
-    "Div", "Dropout", "Erf", "Flatten", "Gather", "Gelu", "Gemm", "GlobalAveragePool",
-    "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul",
-    "PRelu", "Pad", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "ReduceMean", "Relu",
-    "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh",
-    "Transpose", "Unsqueeze",
+    "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose",
+    "DequantizeLinear", "Div", "Dropout", "Erf", "Flatten", "Gather", "Gelu", "Gemm",
+    "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "LogSoftmax",
+    "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
+    "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze",
+    "Sub", "Tanh", "Transpose", "Unsqueeze",
 })  # fmt: skip
 """Operators of the ONNX domain that may act on activations."""
 

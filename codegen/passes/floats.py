@@ -24,6 +24,7 @@ from codegen.passes.matrices import close_matrix, open_batches, open_matrix
 from codegen.passes.quants import clip_range, real_literal
 from codegen.passes.reductions import close_mean, open_mean
 from codegen.passes.rows import close_rows, open_rows
+from codegen.passes.transposed_conv import lower_transposed_f32
 from codegen.passes.unary import exact_reciprocal, unary_op
 from codegen.passes.windows import (
     ceil_grows,
@@ -236,7 +237,7 @@ def _softmax(edit: Edit, node: Node, op: OnnxOp) -> None:
 
 
 _LOWER: dict[str, Callable[[Edit, Node, OnnxOp], None]] = {
-    "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul,
+    "Conv": _conv, "ConvTranspose": lower_transposed_f32, "Gemm": _gemm, "MatMul": _matmul,
     "Add": _binary, "Sub": _binary, "Mul": _binary, "Div": _binary, "Relu": _unary,
     "Clip": _unary, "LeakyRelu": _unary, "PRelu": _unary, "HardSigmoid": _unary,
     "HardSwish": _unary, "Sigmoid": _unary, "Tanh": _unary, "Erf": _unary, "Gelu": _unary,

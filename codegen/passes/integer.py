@@ -26,6 +26,7 @@ from codegen.passes.integer_linear import (
 from codegen.passes.quants import int8_operand, int8_source, real_literal
 from codegen.passes.reductions import close_mean, open_mean
 from codegen.passes.rows import close_rows, open_rows
+from codegen.passes.transposed_conv import lower_transposed_s8
 from codegen.passes.unary import function_of
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
 
@@ -223,8 +224,8 @@ def _softmax(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -
 
 
 _LOWER: dict[str, Callable[[Edit, Node, OnnxOp, Node, Quantize], bool]] = {
-    "Conv": lower_conv, "Gemm": lower_gemm, "MatMul": lower_matmul,
-    "Add": _binary, "Sub": _binary, "Mul": _binary, "Div": _binary,
+    "Conv": lower_conv, "ConvTranspose": lower_transposed_s8, "Gemm": lower_gemm,
+    "MatMul": lower_matmul, "Add": _binary, "Sub": _binary, "Mul": _binary, "Div": _binary,
     "PRelu": _prelu, "Erf": _unary, "Gelu": _unary, "LeakyRelu": _unary, "HardSwish": _unary,
     "HardSigmoid": _unary, "Sigmoid": _unary, "Tanh": _unary, "Relu": _unary, "Clip": _unary,
     "AveragePool": _pool, "GlobalAveragePool": _pool, "ReduceMean": _mean, "Softmax": _softmax,

@@ -35,7 +35,7 @@ def lower_conv(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize)
         return False
     source, of = found
     bias = literal(edit, node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
-    linear = _linear(weights, 0, of, to, bias)
+    linear = linear_of(weights, 0, of, to, bias)
     if linear is None:
         return False
     emit_conv(edit, node, op, source, quantize.outputs[0], linear, quantize)
@@ -76,7 +76,7 @@ def lower_gemm(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize)
     if len(node.inputs) > 2 and node.inputs[2] and bias is None:
         return False
     out_axis = 0 if integer(op, "transB", 0) else 1
-    linear = _linear(weights, out_axis, of, to, bias, np.float32(real(op, "alpha", 1.0)))
+    linear = linear_of(weights, out_axis, of, to, bias, np.float32(real(op, "alpha", 1.0)))
     if linear is None:
         return False
     transpose = bool(integer(op, "transA", 0))
@@ -92,7 +92,7 @@ def lower_matmul(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantiz
     source, of = found
     linear = None
     if weights is not None and len(weights.shape) == 2:
-        linear = _linear(weights, 1, of, to, None)
+        linear = linear_of(weights, 1, of, to, None)
     if linear is not None and edit.constant(source) is None:
         emit_dense(edit, node, source, quantize.outputs[0], linear, quantize)
         return True
@@ -149,7 +149,7 @@ def lower_qlinear_conv(edit: Edit, node: Node, op: OnnxOp) -> None:
     bias = edit.tensor(node.inputs[8]) if len(node.inputs) > 8 and node.inputs[8] else None
     linear = None
     if weights is not None and len(weights.shape) in (3, 4):
-        linear = _linear(weights, 0, of, to, bias)
+        linear = linear_of(weights, 0, of, to, bias)
     if linear is None:
         edit.refuse(node, "its weights are no constant 1-D or 2-D int8 filters")
         return
@@ -161,7 +161,7 @@ def lower_qlinear_matmul(edit: Edit, node: Node, op: OnnxOp) -> None:
     of, to = _parameters(edit, node, 1), _parameters(edit, node, 6)
     weights = _weights(edit, node, 1)
     if weights is not None and len(weights.shape) == 2:
-        linear = _linear(weights, 1, of, to, None)
+        linear = linear_of(weights, 1, of, to, None)
         if linear is not None:
             emit_dense(edit, node, node.inputs[0], node.outputs[0], linear)
             return
@@ -195,7 +195,7 @@ def _weights(edit: Edit, node: Node, axis: int) -> Tensor | None:
     return Tensor(node.inputs[3], data.shape, "int8", data, quant)
 
 
-def _linear(
+def linear_of(
     weights: Tensor,
     out_axis: int,
     of: Dequantize | Quantize,

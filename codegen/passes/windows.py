@@ -24,9 +24,9 @@ def window_of(
     explicit; where ceil_mode adds a last row or column, the end padding grows to hold it.
     """
     rank = len(kernel)
-    strides = _pair(integers(op, "strides", (1,) * rank))
-    dilations = _pair(integers(op, "dilations", (1,) * rank))
-    extent = tuple((k - 1) * d + 1 for k, d in zip(_pair(kernel), dilations, strict=True))
+    strides = pair(integers(op, "strides", (1,) * rank))
+    dilations = pair(integers(op, "dilations", (1,) * rank))
+    extent = tuple((k - 1) * d + 1 for k, d in zip(pair(kernel), dilations, strict=True))
     auto_pad = text(op, "auto_pad", "NOTSET")
     begin, end = [0, 0], [0, 0]
     for axis in (0, 1):
@@ -40,7 +40,7 @@ def window_of(
             pads = pads if rank == 2 else (0, pads[0], 0, pads[1])
             begin[axis], end[axis] = pads[axis], max(pads[axis + 2], total - pads[axis])
     return Window(
-        kernel=_pair(kernel),
+        kernel=pair(kernel),
         strides=strides,
         pads=(begin[0], begin[1], end[0], end[1]),
         dilations=dilations,
@@ -61,7 +61,7 @@ def spatial(shape: Sequence[int]) -> tuple[int, int]:
     return (1, shape[2]) if len(shape) == 3 else (shape[2], shape[3])
 
 
-def _pair(values: Sequence[int]) -> tuple[int, int]:
+def pair(values: Sequence[int]) -> tuple[int, int]:
     return (1, values[0]) if len(values) == 1 else (values[0], values[1])
 
 

@@ -28,7 +28,7 @@ with warnings.catch_warnings(action="ignore"):
 
 EXCLUDED = {
     r"_(add|sub|mul|div)_u?int\d+(_trunc)?$": "arithmetic on integers without a scale",
-    r"(pool|conv)_3d": "windows have one or two dimensions",
+    r"(pool|conv|convtranspose)_3d": "windows have one or two dimensions",
     r"training": "networks are exported for inference",
     r"dropout_.*mask": "as is the mask of Dropout",
     r"_identity_(sequence|opt)$": "values are tensors",

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -110,18 +111,23 @@ ROUND_SCALES = st.sampled_from([0.01, 0.02, 0.05, 0.1, 0.2])
 """Where scales are round numbers, sums lie on ties of the rounding."""
 
 
+@pytest.mark.parametrize("kind", ["MatMul", "ConvTranspose"])
 @given(ROUND_SCALES, ROUND_SCALES, ROUND_SCALES, st.integers(0, 99))
-def test_a_product_left_in_float(x_scale: float, w_scale: float, y_scale: float, seed: int) -> None:
-    """ONNX Runtime does not fuse a MatMul behind a Flatten without quantizers: at most one step."""
-    weights = np.random.default_rng(seed).integers(-128, 128, (24, 10)).astype(np.int8)
+def test_a_product_left_in_float(
+    kind: str, x_scale: float, w_scale: float, y_scale: float, seed: int
+) -> None:
+    """ONNX Runtime fuses neither a MatMul behind a Flatten without quantizers, nor any
+    ConvTranspose: at most one step."""
+    shape = (24, 10) if kind == "MatMul" else (2, 5, 3, 3)
+    weights = np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)
     values = {
         "xs": np.float32(x_scale), "ws": np.float32(w_scale), "ys": np.float32(20 * y_scale),
         "z": np.int8(0), "w": weights, }  # fmt: skip
     nodes = [
         helper.make_node("DequantizeLinear", ["x", "xs", "z"], ["a"]),
-        helper.make_node("Flatten", ["a"], ["b"]),
+        helper.make_node("Flatten" if kind == "MatMul" else "Identity", ["a"], ["b"]),
         helper.make_node("DequantizeLinear", ["w", "ws", "z"], ["c"]),
-        helper.make_node("MatMul", ["b", "c"], ["d"]),
+        helper.make_node(kind, ["b", "c"], ["d"]),
         helper.make_node("QuantizeLinear", ["d", "ys", "z"], ["y"]),
     ]
     graph = helper.make_graph(

@@ -10,7 +10,7 @@ from test_passes import RNG, Model, checked, kinds, only
 
 from codegen.errors import UnsupportedError
 from codegen.load import load
-from codegen.ops import BinaryF32, LutS8, PReluS8, Slice, UnaryF32
+from codegen.ops import BinaryF32, ConvF32, ConvS8, LutS8, PReluS8, Slice, UnaryF32
 from codegen.passes import lower
 
 
@@ -97,3 +97,44 @@ def test_a_gather_that_is_no_few_slices_is_refused(
     m.add("Gather", "x", m.const(places, "int64"), axis=1, out="y")
     with pytest.raises(UnsupportedError, match=message):
         lower(load(m.save(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        {"auto_pad": "SAME_LOWER", "strides": [2, 2]},
+        {"auto_pad": "VALID", "strides": [3, 2]},
+        {"output_shape": [9, 8], "strides": [2, 2]},
+        {"output_shape": [11, 10], "strides": [2, 2], "output_padding": [1, 1]},
+        {"strides": [4, 4], "pads": [1, 0, 0, 2]},
+        {"dilations": [2, 3], "strides": [2, 2], "pads": [0, 1, 2, 1]},
+    ],
+)
+def test_transposed_convolutions(tmp_path: Path, attributes: dict[str, object]) -> None:
+    m = Model([1, 4, 5, 4])
+    w = m.const(RNG.standard_normal((4, 3, 3, 3)))
+    m.add("ConvTranspose", "x", w, m.const([1.0, 2.0, 3.0]), out="y", **attributes)
+    assert "ConvF32" in kinds(checked(m, tmp_path))
+
+
+def test_an_upsampling_convolution_is_one_convolution(tmp_path: Path) -> None:
+    """Kernel and stride alike, as decoders have it: all phases see the same pixel."""
+    m = Model([1, 4, 5, 4], "int8", "int8")
+    w = m.weights(4, 3, 2, 2, point=5)
+    x = m.add("Relu", m.add("ConvTranspose", m.dequantize("x", 0.1, 3), w, strides=[2, 2]))
+    m.quantize(x, 0.317, -128, out="y")
+    graph = checked(m, tmp_path)
+    op = only(graph, ConvS8).op
+    assert isinstance(op, ConvS8) and op.window.kernel == (1, 1)
+    assert kinds(graph) == ["Transpose", "ConvS8", "Transpose"]
+    assert graph.tensors[only(graph, ConvS8).outputs[0]].shape == (1, 5, 4, 12)
+
+
+def test_phases_of_differing_reach_multiply_only_what_counts(tmp_path: Path) -> None:
+    m = Model([1, 4, 5, 4])
+    w = m.const(RNG.standard_normal((4, 3, 3, 3)))
+    m.add("ConvTranspose", "x", w, strides=[2, 2], pads=[1] * 4, output_padding=[1, 1], out="y")
+    graph = checked(m, tmp_path)
+    windows = [node.op.window.kernel for node in graph.nodes if isinstance(node.op, ConvF32)]
+    assert windows == [(1, 1), (1, 2), (2, 1), (2, 2)]
