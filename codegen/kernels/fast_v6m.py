@@ -2,7 +2,7 @@
 """int8 kernels for cores without the DSP extension: M0+, and M3, where they count no more.
 
 Weights go to flash as unsigned bytes, w + 128; sums become outputs by records of five words per
-output channel (`nn_v6m.h`).
+output channel, or two for small code (`nn_v6m.h`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codegen.ir import I8, I32, Graph, Node
 from codegen.kernels.reference import constant_input
 from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.requant import I64, float_map, reachable_range, split_multiply
-from codegen.target import Target
+from codegen.target import Optimize, Target
 
 _LARGEST_BIAS = 2**29
 
@@ -59,12 +59,22 @@ def operands(node: Node, graph: Graph) -> Operands | None:
     )
 
 
-def end_records(
-    requant: Requant, w: I64, bias: I32 | None, lead: int | I64
-) -> tuple[I32, int] | None:
-    """Records (C, 5) for kernels whose sums are `sum(x * w) + lead`, and the low shift.
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """How sums become outputs: words (C, 5), or (C, 2) where code is to be small."""
 
-    `w` is (C, ...), `lead` (C,) or one for all. None where accumulators might not fit.
+    words: I32
+    low_shift: int
+    defines: tuple[str, ...]
+
+
+def end_records(
+    requant: Requant, w: I64, bias: I32 | None, lead: int | I64, optimize: Optimize
+) -> Records | None:
+    """Records for kernels whose sums are `sum(x * w) + lead`.
+
+    `w` is (C, ...), `lead` (C,) or one for all. None where accumulators might not fit. For `size`
+    the records are short: 12 bytes a channel less, and some 50 instructions an output more.
     """
     count = w.shape[0]
     biases = np.zeros(count, np.int64) if bias is None else bias.reshape(-1).astype(np.int64)
@@ -75,9 +85,12 @@ def end_records(
     largest = max(np.abs(acc_min).max(), np.abs(acc_max).max(), np.abs(start).max())
     if largest >= _LARGEST_BIAS or requant.lo == requant.hi:
         return None
+    if optimize == "size":
+        words = np.stack([start, multiplier.view(np.int32)], axis=1)
+        return Records(words.astype(np.int32), 0, ("NN_SHORT_RECORDS",))
     recipe = split_multiply(requant, acc_min, acc_max)
     at_zero = float_map(requant, np.zeros((count, 1), np.int64))[:, 0] << recipe.shift
-    words: I64 = np.stack(
+    words = np.stack(
         [
             start - np.where(recipe.proven, recipe.centre, 0),
             np.where(recipe.proven, recipe.limit, 0),
@@ -89,7 +102,7 @@ def end_records(
     )
     if np.abs(words[:, 0]).max() >= 2 * _LARGEST_BIAS:
         return None
-    return words.astype(np.int32), recipe.low_shift
+    return Records(words.astype(np.int32), recipe.low_shift, ())
 
 
 def end_fields(requant: Requant, low_shift: int) -> dict[str, int | float | str]:

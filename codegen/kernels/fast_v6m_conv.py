@@ -59,10 +59,9 @@ def _conv(node: Node, graph: Graph, target: Target) -> Plan | None:
     if split is None:
         return None
     parts, taps = split
-    records = end_records(op.requant, flat, found.bias, parts * FIELD)
+    records = end_records(op.requant, flat, found.bias, parts * FIELD, target.optimize)
     if records is None:
         return None
-    words, low_shift = records
     room = ((0, out_c % 2), (0, parts * taps - flat.shape[1]))
     filled = np.pad(found.stored.reshape(out_c, -1), room)
     pairs = biased(filled).reshape(-1, 2, parts * taps).transpose(0, 2, 1)
@@ -73,15 +72,15 @@ def _conv(node: Node, graph: Graph, target: Target) -> Plan | None:
         body = "\n".join(
             (
                 window_text(window, x_shape, y_shape),
-                c_struct("nn_columns_v6m", "q", fields | end_fields(requant, low_shift)),
+                c_struct("nn_columns_v6m", "q", fields | end_fields(requant, records.low_shift)),
                 f"{kernel}(&p, &q, x0, @weights@, @records@, y0, scratch);",
             )
         )
         constants = (
             Constant("weights", "uint8_t", np.ascontiguousarray(pairs)),
-            Constant("records", "int32_t", words),
+            Constant("records", "int32_t", records.words),
         )
-        return Call((f"{kernel}.h",), constants, body)
+        return Call((f"{kernel}.h",), constants, body, records.defines)
 
     scratch_bytes = 8 * parts * taps + 16 * parts + window.kernel[1] * x_shape[3]
     return Plan(write, scratch_bytes, pixel_by_pixel(node, graph))

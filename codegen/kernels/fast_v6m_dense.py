@@ -23,25 +23,25 @@ def _dense(node: Node, graph: Graph, target: Target) -> Plan | None:
     if found is None or x.shape[0] != 1:
         return None
     cols, depth = found.w.shape
-    records = end_records(op.requant, found.w, found.bias, 128 * found.w.sum(axis=1))
+    lead = 128 * found.w.sum(axis=1)
+    records = end_records(op.requant, found.w, found.bias, lead, target.optimize)
     if records is None:
         return None
-    words, low_shift = records
     filled = np.pad(found.stored, ((0, -cols % 4), (0, -depth % 8)))
     fours = biased(filled).reshape(-1, 4, filled.shape[1]).transpose(0, 2, 1)
     kernel, requant = "nn_dense_s8_v6m", op.requant
 
     def write() -> Call:
-        end = c_struct("nn_end_v6m", "end", end_fields(requant, low_shift))
+        end = c_struct("nn_end_v6m", "end", end_fields(requant, records.low_shift))
         body = (
             f"{end}\n{kernel}({depth}, {cols}, {128 + found.zp}, &end, "
             "x0, @weights@, @records@, y0, scratch);"
         )
         constants = (
             Constant("weights", "uint8_t", np.ascontiguousarray(fours)),
-            Constant("records", "int32_t", words),
+            Constant("records", "int32_t", records.words),
         )
-        return Call((f"{kernel}.h",), constants, body)
+        return Call((f"{kernel}.h",), constants, body, records.defines)
 
     return Plan(write, filled.shape[1])
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.ir import I8, I32, Graph, Node
+from codegen.ir import I8, Graph, Node
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import c_struct
 from codegen.kernels.conv import is_depthwise
 from codegen.kernels.fast import Plan, planned
-from codegen.kernels.fast_v6m import Operands, end_fields, end_records, is_target, operands
+from codegen.kernels.fast_v6m import Operands, Records, end_fields, end_records, is_target, operands
 from codegen.kernels.overlap import channel_by_channel
 from codegen.kernels.reference import in_and_out
 from codegen.ops import ConvS8, Window
@@ -25,7 +25,7 @@ class _Layer:
 
     window: Window
     operands: Operands
-    records: I32
+    records: Records
     fields: dict[str, int | float | str]
 
 
@@ -38,23 +38,21 @@ def _layer(node: Node, graph: Graph, target: Target) -> _Layer | None:
     found = operands(node, graph)
     if found is None or window.dilations != (1, 1) or window.strides[1] > 2:
         return None
-    records = end_records(
-        op.requant, found.w, found.bias, 128 * found.w.reshape(len(found.w), -1).sum(axis=1)
-    )
+    lead = 128 * found.w.reshape(len(found.w), -1).sum(axis=1)
+    records = end_records(op.requant, found.w, found.bias, lead, target.optimize)
     if records is None:
         return None
     x, y = in_and_out(node, graph)
     batch, in_h, in_w, in_c = x.shape
     _, out_h, out_w, out_c = y.shape
-    words, low_shift = records
     fields: dict[str, int | float | str] = {
         "batch": batch, "in_h": in_h, "in_w": in_w, "in_c": in_c,
         "out_h": out_h, "out_w": out_w, "per_in": out_c // in_c,
         "stride_h": window.strides[0], "stride_w": window.strides[1],
         "pad_top": window.pads[0], "pad_left": window.pads[1],
-        "in_zp": op.requant.in_zp, "w_zp": found.zp, **end_fields(op.requant, low_shift),
+        "in_zp": op.requant.in_zp, "w_zp": found.zp, **end_fields(op.requant, records.low_shift),
     }  # fmt: skip
-    return _Layer(window, found, words, fields)
+    return _Layer(window, found, records, fields)
 
 
 def _plan(
@@ -73,9 +71,10 @@ def _plan(
         call = f"{kernel}(&p{second}, x0, @weights@, @records@, y0, scratch);"
         constants = (
             Constant("weights", "int8_t", weights),
-            Constant("records", "int32_t", layer.records),
+            Constant("records", "int32_t", layer.records.words),
         )
-        return Call((f"{kernel}.h",), constants, "\n".join(filter(None, (planes, strips, call))))
+        body = "\n".join(filter(None, (planes, strips, call)))
+        return Call((f"{kernel}.h",), constants, body, layer.records.defines)
 
     return Plan(write, height * width + extra_bytes, channel_by_channel(x, y))
 

@@ -34,8 +34,13 @@
 
 /* An output channel's record: start, limit, low, high, offset (SplitMultiply of codegen/requant.py, with
    `start` what is added to the kernel's sum to be the distance from the centre). Without a proven recipe
-   the limit is 0, start gives the accumulator, low is the multiplier's float32, and offset the result for 0. */
+   the limit is 0, start gives the accumulator, low is the multiplier's float32, and offset the result for 0.
+   Short records, for small code, are just start and multiplier. */
+#if defined(NN_SHORT_RECORDS)
+enum { NN_RECORD_V6M = 2 };
+#else
 enum { NN_RECORD_V6M = 5 };
+#endif
 
 /* How sums become int8. */
 typedef struct {
@@ -48,6 +53,27 @@ NN_RARE int32_t nn_float_v6m(int32_t acc, int32_t bits, const nn_end_v6m *end)
     const int32_t rounded = nn_rint_scaled(acc, nn_f32_of_bits((uint32_t)bits));
     return nn_clamp_s32(rounded, end->lo - end->out_zp, end->hi - end->out_zp) + end->out_zp;
 }
+
+#if defined(NN_SHORT_RECORDS)
+
+NN_INLINE int8_t nn_requant_v6m(uint32_t sum, const int32_t *record, int32_t low_shift,
+                                const nn_end_v6m *end)
+{
+    (void)low_shift;
+    return (int8_t)nn_float_v6m((int32_t)(sum + (uint32_t)record[0]), record[1], end);
+}
+
+NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int32_t low_shift,
+                               const nn_end_v6m *end, int32_t third, int8_t *y0, int8_t *y1, int8_t *y2)
+{
+    if (third != 0) {
+        *y2 = nn_requant_v6m(sums[2], record, low_shift, end);
+    }
+    *y1 = nn_requant_v6m(sums[1], record, low_shift, end);
+    *y0 = nn_requant_v6m(sums[0], record, low_shift, end);
+}
+
+#else
 
 NN_INLINE int8_t nn_requant_v6m(uint32_t sum, const int32_t *record, int32_t low_shift,
                                 const nn_end_v6m *end)
@@ -108,6 +134,8 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
     *(uint8_t *)y1 = (uint8_t)((d1 + factor) >> 22);
     *(uint8_t *)y0 = (uint8_t)((d0 + factor) >> 22);
 }
+
+#endif
 
 /* Blocks in assembly keep four sums in r8 to r11, which only additions reach: they start at the words at r2
    and end in r2 to r5. r0 and r1 run through inputs and weights. GCC does not save high registers on ARMv6-M

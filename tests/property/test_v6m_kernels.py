@@ -4,8 +4,6 @@ and with their blocks in assembly on emulated cores. Same layers as the other fa
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -32,6 +30,7 @@ DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_quantize_f32_s8_search": quantizers(),
 }
 GOAL = target("m0plus", optimize="speed")
+SMALL = target("m0plus", optimize="size")
 
 
 def test_every_kernel_has_cases() -> None:
@@ -43,19 +42,24 @@ def test_every_kernel_has_cases() -> None:
 def test_plain_c_is_right_and_clean(kernel: str) -> None:
     """The oracle's result, also in integers only, and no access outside a buffer."""
     variant = BY_NAME[kernel]
-    flags = ("-DNN_REQUANT_INTEGER", "-DNN_REQUANT_MUL16")
-    bare, sanitized = host(*flags, headers=HEADERS), sanitized_host(headers=HEADERS)
+    flags, short = ("-DNN_REQUANT_INTEGER", "-DNN_REQUANT_MUL16"), "-DNN_SHORT_RECORDS"
+    kinds = {
+        "integer": (GOAL, host(*flags, headers=HEADERS)),
+        "sanitized": (GOAL, sanitized_host(headers=HEADERS)),
+        "small": (SMALL, sanitized_host(*flags, short, headers=HEADERS)),
+    }
     taken = 0
 
     @settings(max_examples=150)
-    @given(DRAWN[kernel], st.booleans())
-    def check(drawn: Case, clean: bool) -> None:
+    @given(DRAWN[kernel], st.sampled_from(sorted(kinds)))
+    def check(drawn: Case, kind: str) -> None:
         nonlocal taken
-        if not variant.accepts(drawn.node, drawn.graph, GOAL):
+        goal, runner = kinds[kind]
+        if not variant.accepts(drawn.node, drawn.graph, goal):
             return
         taken += 1
-        task = node_task(drawn.node, drawn.graph, drawn.values, variant, GOAL)
-        buffers = (sanitized if clean else bare).run(task)
+        task = node_task(drawn.node, drawn.graph, drawn.values, variant, goal)
+        buffers = runner.run(task)
         for before, after, writable in zip(task.buffers, buffers, task.writable, strict=True):
             assert writable or before == after, "a kernel wrote to its input"
         actual = node_outputs(drawn.node, drawn.graph, len(drawn.values), buffers)
@@ -65,15 +69,17 @@ def test_plain_c_is_right_and_clean(kernel: str) -> None:
     assert taken >= 15
 
 
-def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
+def accepted(
+    kernel: str, count: int, core: CoreName, optimize: Optimize = "balanced"
+) -> list[Layer]:
     """The first layers that Hypothesis makes up and the variant takes."""
     variant = BY_NAME[kernel]
+    goal = target(core, optimize=optimize)
     layers: list[Layer] = []
 
     @settings(max_examples=24 * count, database=None, phases=[Phase.generate])
-    @given(DRAWN[kernel], st.sampled_from(["speed", "balanced", "size"]))
-    def collect(drawn: Case, optimize: str) -> None:
-        goal = replace(target(core), optimize=optimize)  # type: ignore[arg-type]
+    @given(DRAWN[kernel])
+    def collect(drawn: Case) -> None:
         if len(layers) < count and variant.accepts(drawn.node, drawn.graph, goal):
             layers.append(Layer(f"layer_{len(layers)}", drawn, variant, goal))
 
@@ -89,7 +95,7 @@ def accepted(kernel: str, count: int, core: CoreName) -> list[Layer]:
 @pytest.mark.parametrize("kernel", BY_NAME)
 def test_layers_on_a_core(kernel: str, core: CoreName, optimize: Optimize) -> None:
     """With the real instructions, under each of the compiler's ways to treat high registers."""
-    layers = accepted(kernel, 16, core)
+    layers = accepted(kernel, 16, core, optimize)
     results = emitted_on_core(layers, core, optimize=optimize)
     for layer, (actual, _) in zip(layers, results, strict=True):
         assert_same(layer.variant, actual, expected(layer.case))
