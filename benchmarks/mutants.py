@@ -17,7 +17,7 @@ import numpy as np
 
 from codegen import Compiled, compile_lowered
 from codegen.emit import Program, render
-from codegen.emit.program import Argument, Layer
+from codegen.emit.program import Arena, Argument, Layer
 from codegen.errors import PlanError
 from codegen.ir import Graph, Node, Tensor
 from codegen.ops import BinaryS8, ConvS8, LutS8, MaxPool, Requant, Window
@@ -102,7 +102,7 @@ def _at(tensor: str, offset: int) -> Callable[[Program], Program]:
             lambda _, a: replace(a, offset=offset) if _is(a, tensor) else a,
         )
         ends = [a.offset + a.size_bytes for y in moved.layers for a in y.arguments if _own(a)]
-        return replace(moved, arena_bytes=max(program.arena_bytes, *ends))
+        return replace(moved, arenas=(Arena("arena", max(program.arena_bytes, *ends)),))
 
     return change
 
@@ -142,7 +142,7 @@ def _short_scratch(node: str, by: int) -> Callable[[Program], Program]:
 
 
 def _short_arena(by: int) -> Callable[[Program], Program]:
-    return lambda program: replace(program, arena_bytes=program.arena_bytes - by)
+    return lambda program: replace(program, arenas=(Arena("arena", program.arena_bytes - by),))
 
 
 def _body(node: str, statement: str, *, first: bool = False) -> Callable[[Program], Program]:

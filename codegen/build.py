@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codegen.emit import Program, Sources, build_program, model_name, render
@@ -14,9 +15,10 @@ from codegen.kernels.base import Variant
 from codegen.load import load
 from codegen.passes import lower
 from codegen.passes.dead_channels import Savings, remove_dead_channels
-from codegen.planner import MemoryPlan, Strategy
+from codegen.planner import Bank, MemoryPlan, Strategy, plan_banks
 from codegen.planner.check import check
 from codegen.planner.materialize import materialize
+from codegen.planner.needs import needs
 from codegen.target import Target
 
 
@@ -103,3 +105,15 @@ def compile_lowered(
         savings,
         made.choices,
     )
+
+
+def in_banks(compiled: Compiled, banks: Sequence[Bank], strategy: Strategy = "auto") -> Compiled:
+    """The same program with its arena over several memories, those most wanted first.
+
+    Raises PlanError when no split is found, or when the independent checker convicts it.
+    """
+    graph, selection, target = compiled.graph, compiled.selection, compiled.target
+    plan = plan_banks(graph, needs(graph, selection, target), banks, strategy=strategy)
+    program = build_program(compiled.name, graph, selection, plan, target)
+    check(program, graph, selection, target)
+    return replace(compiled, plan=plan, program=program, sources=render(program))

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
 from codegen import Compiled, compile_model
+from codegen.build import in_banks
+from codegen.errors import PlanError
 from codegen.fit import Patches
-from codegen.planner import Strategy
+from codegen.planner import Bank, Strategy
 from codegen.target import CoreName, Optimize, RequantMode, Target, target
 from cycle_models.chip import Chip, default_chip, load_chip
 from cycle_models.core import load_core
@@ -17,6 +19,7 @@ from simharness import toolchain as toolchains
 from simharness import zoo
 from simharness.errors import UsageError
 from simharness.files import sha256, shown_path
+from simharness.firmware import ARENA
 from simharness.image import Memory
 from simharness.report.model import InputFile
 from simharness.toolchain import Built, Port, Program
@@ -129,6 +132,33 @@ def generate(path: Path, core: CoreName, wanted: Wishes, name: str | None = None
     )
 
 
+def program(
+    path: Path, machine: Machine, wanted: Wishes, toolchain: str, name: str | None = None
+) -> tuple[Compiled, Built]:
+    """The C of a model, and the program: its arena in several memories where that was asked for,
+    or where no single one holds it.
+
+    Raises CodegenError when it does not even fit the memories that were asked for; BuildError,
+    UsageError, ToolMissingError.
+    """
+    compiled = generate(path, machine.core, wanted, name)
+    asked = machine.place.arena
+    if len(asked) < 2:
+        built = link(compiled, machine, toolchain)
+        if built.fit.ok or asked:
+            return compiled, built
+    sizes = link(compiled, machine, toolchain, memories=toolchains.ROOMY).image
+    room = toolchains.room(sizes, machine.chip, machine.place)
+    try:
+        spread = in_banks(compiled, [Bank(*item) for item in room.items()], wanted.planner)
+    except PlanError:
+        if asked:
+            raise
+        return compiled, built
+    linked = link(spread, machine, toolchain)
+    return (spread, linked) if asked or linked.fit.ok else (compiled, built)
+
+
 def link(
     compiled: Compiled,
     machine: Machine,
@@ -141,6 +171,8 @@ def link(
 ) -> Built:
     """The program for the machine, firmware included; `memories` replace those of the chip."""
     program = compiled.program
+    banks = tuple(bank.name for bank in compiled.plan.banks)
+    place = replace(machine.place, arena=banks or machine.place.arena)
     return toolchains.build(
         compiled.sources,
         machine.core,
@@ -151,7 +183,8 @@ def link(
             tuple(Port(p.ctype, p.count) for p in program.inputs),
             tuple(Port(p.ctype, p.count) for p in program.outputs),
         ),
-        place=NOTHING_ASKED if memories else machine.place,
+        place=NOTHING_ASKED if memories else place,
+        arenas=tuple(arena.memory for arena in program.arenas) or (ARENA,),
         toolchain=toolchain,
         optimize=compiled.target.optimize,
         layers=tuple(layer.symbol for layer in program.layers),

@@ -23,7 +23,7 @@ from unicorn.unicorn_py3.unicorn import UcError, uclib
 
 from codegen.build import Compiled
 from codegen.emit import render
-from codegen.emit.program import Argument
+from codegen.emit.program import Arena, Argument
 from simharness import native
 from simharness.engines.unicorn import invoke
 from simharness.engines.unicorn_count import NativeCounter
@@ -73,10 +73,11 @@ class Contract:
 def contract(compiled: Compiled, image: Image) -> Contract:
     """What each layer of a generated program may touch, from the program's own calls."""
     program = compiled.program
+    arenas = {arena.memory for arena in program.arenas}
 
     def place(argument: Argument) -> int:
-        symbol = f"{program.name}_arena"
-        if argument.memory != "arena":
+        symbol = f"{program.name}_{argument.memory}"
+        if argument.memory not in arenas:
             symbol = argument.memory.replace("output", "sim_out").replace("input", "sim_in")
         return image.symbols[symbol].address + argument.offset
 
@@ -92,9 +93,12 @@ def contract(compiled: Compiled, image: Image) -> Contract:
         for layer in program.layers
     }
     graph = compiled.graph
-    watched = []
-    if (arena := image.symbols.get(f"{program.name}_arena")) is not None:
-        watched.append((arena.address - GUARD_BYTES, program.arena_bytes + 2 * GUARD_BYTES))
+    watched = [
+        (image.symbols[f"{program.name}_{a.memory}"].address - GUARD_BYTES,
+         a.size_bytes + 2 * GUARD_BYTES)
+        for a in program.arenas
+        if f"{program.name}_{a.memory}" in image.symbols
+    ]  # fmt: skip
     ports: dict[str, list[Region]] = {"sim_in": [], "sim_out": []}
     for prefix, names in (("sim_in", graph.inputs), ("sim_out", graph.outputs)):
         for number, name in enumerate(names):
@@ -135,7 +139,8 @@ def spread(compiled: Compiled) -> Compiled:
     """
     same = _views(compiled)
     program = compiled.program
-    arguments = [a for y in program.layers for a in y.arguments if a.memory == "arena"]
+    arenas = {arena.memory for arena in program.arenas}
+    arguments = [a for y in program.layers for a in y.arguments if a.memory in arenas]
     scratch = {id(y.scratch): f"{y.node} scratch" for y in program.layers if y.scratch}
 
     def owner(a: Argument) -> str:
@@ -154,9 +159,10 @@ def spread(compiled: Compiled) -> Compiled:
         end = -(-(start + high[name] - low[name]) // 8) * 8 + RED_ZONE_BYTES
 
     def moved(a: Argument) -> Argument:
-        if a.memory != "arena":
+        if a.memory not in arenas:
             return a
-        return replace(a, offset=base[owner(a)] + a.offset - low[owner(a)])
+        offset = base[owner(a)] + a.offset - low[owner(a)]
+        return replace(a, memory="arena", offset=offset)
 
     layers = tuple(
         replace(
@@ -167,8 +173,9 @@ def spread(compiled: Compiled) -> Compiled:
         )
         for y in program.layers
     )
-    apart = replace(program, layers=layers, arena_bytes=end if arguments else 0)
-    return replace(compiled, program=apart, sources=render(apart))
+    apart = replace(program, layers=layers, arenas=(Arena("arena", end),) if arguments else ())
+    plan = replace(compiled.plan, banks=())
+    return replace(compiled, plan=plan, program=apart, sources=render(apart))
 
 
 class _FileRegion(msgspec.Struct, forbid_unknown_fields=True):

@@ -53,10 +53,8 @@ def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
         execution.require(emulator)
         path, model_input = pipeline.model_file(model)
         files = [model_input, *pipeline.machine_files(machine)]
-        progress("generating C")
-        compiled = pipeline.generate(path, machine.core, wanted)
-        progress("compiling C")
-        built = pipeline.link(compiled, machine, o.toolchain)
+        progress("generating and compiling C")
+        compiled, built = pipeline.program(path, machine, wanted, o.toolchain)
         found = _Outcome()
         if built.fit.ok or o.emulate_anyway:
             from simharness import check  # and with it onnxruntime, which takes a while

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 import numpy as np
 
 from codegen.emit.names import comment, identifier
-from codegen.emit.program import CTYPES, Argument, Layer, Port, Program, Table
+from codegen.emit.program import CTYPES, Arena, Argument, Layer, Port, Program, Table
 from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant, Variant
 from codegen.planner.memory_plan import MemoryPlan, Placed
@@ -54,8 +54,15 @@ def build_program(
         tuple(_port(graph.tensors[t]) for t in graph.outputs),
         tuple(sorted(headers)),
         tuple(sorted(defines)),
-        plan.arena_bytes,
+        tuple(_arenas(plan)),
     )
+
+
+def _arenas(plan: MemoryPlan) -> Iterator[Arena]:
+    if plan.banks:
+        yield from (Arena(bank.memory, bank.used_bytes) for bank in plan.banks)
+    elif plan.arena_bytes:
+        yield Arena("arena", plan.arena_bytes)
 
 
 def _layer(
@@ -73,7 +80,9 @@ def _layer(
     ys = tuple(_argument(f"y{i}", graph.tensors[t], placed[t]) for i, t in enumerate(node.outputs))
     room: Argument | None = None
     if scratch is not None:
-        room = Argument("scratch", "uint8_t", "", "arena", scratch.offset, scratch.size_bytes)
+        room = Argument(
+            "scratch", "uint8_t", "", scratch.memory, scratch.offset, scratch.size_bytes
+        )
     notes = [*_origin(node)]
     notes += [_note(a, graph.tensors[a.tensor], placed[a.tensor]) for a in (*xs, *ys)]
     if room:

@@ -26,7 +26,7 @@ class Argument:
     """A pointer that a layer is called with: `size_bytes` at `offset` in `memory`.
 
     `name` is the C parameter (x0, y0, scratch), `tensor` whose bytes they are ("" for scratch).
-    `memory` is "arena", "input0", "output0"...
+    `memory` is "arena" (or one of several: see `Arena`), "input0", "output0"...
     """
 
     name: str
@@ -61,6 +61,14 @@ class Layer:
     def arguments(self) -> tuple[Argument, ...]:
         """All pointers in the order of the call."""
         return (*self.inputs, *self.outputs, *((self.scratch,) if self.scratch else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """Working memory of the program: `memory` is "arena", or "arena_NAME" for each of several."""
+
+    memory: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,5 +110,10 @@ class Program:
     outputs: tuple[Port, ...]
     headers: tuple[str, ...]
     defines: tuple[str, ...]
-    arena_bytes: int
+    arenas: tuple[Arena, ...]
     arena_align: int = 8
+
+    @property
+    def arena_bytes(self) -> int:
+        """All working memory."""
+        return sum(arena.size_bytes for arena in self.arenas)

@@ -11,7 +11,7 @@ import jinja2
 
 from codegen.emit.literals import array_rows, decimal_float
 from codegen.emit.names import comment
-from codegen.emit.program import Argument, Layer, Port, Program, Sources, Table
+from codegen.emit.program import Arena, Argument, Layer, Port, Program, Sources, Table
 from runtime_c import read_header, with_includes
 
 _TEMPLATES = jinja2.Environment(
@@ -38,6 +38,7 @@ def render(program: Program) -> Sources:
     facts = {
         "name": name,
         "arena_bytes": program.arena_bytes,
+        "arenas": [_arena(arena) for arena in program.arenas or (Arena("arena", 0),)],
         "arena_align": program.arena_align,
         "weights_bytes": sum(t.size_bytes for t in program.tables),
         "headers": program.headers,
@@ -119,8 +120,8 @@ def fold(line: str, width: int = 100) -> list[str]:
 def _pointer(argument: Argument, pointers: Mapping[str, str]) -> str:
     """The C expression of an argument, cast where the arena's bytes become something else."""
     wide = argument.ctype not in ("int8_t", "uint8_t")
-    if argument.memory == "arena":
-        place = f"arena + {argument.offset}"
+    if argument.memory not in pointers:
+        place = f"{argument.memory} + {argument.offset}"
         if argument.ctype == "uint8_t":
             return place
         return f"({argument.ctype} *){'(void *)' if wide else ''}({place})"
@@ -129,6 +130,17 @@ def _pointer(argument: Argument, pointers: Mapping[str, str]) -> str:
         return pointer
     item_bytes = (8 if argument.ctype == "int64_t" else 4) if wide else 1
     return f"{pointer} + {argument.offset // item_bytes}"
+
+
+def _arena(arena: Arena) -> Mapping[str, object]:
+    """`tail` tells its macros and functions from those of other arenas: "" for the only one."""
+    tail = arena.memory.removeprefix("arena")
+    return {
+        "memory": arena.memory,
+        "tail": tail,
+        "macro": f"ARENA{tail.upper()}",
+        "size_bytes": arena.size_bytes,
+    }
 
 
 def _table(table: Table) -> Mapping[str, object]:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from codegen.planner.banks import Bank
 from codegen.planner.buffers import Buffer, Overlay, Packing
-from codegen.planner.memory import plan_memory
-from codegen.planner.memory_plan import MemoryPlan, Placed
+from codegen.planner.memory import plan_banks, plan_memory
+from codegen.planner.memory_plan import BankUse, MemoryPlan, Placed
 from codegen.planner.strategy import Strategy, plan
 
 __all__ = [
-    "Buffer", "MemoryPlan", "Overlay", "Packing", "Placed", "Strategy", "plan", "plan_memory",
+    "Bank", "BankUse", "Buffer", "MemoryPlan", "Overlay", "Packing", "Placed", "Strategy", "plan",
+    "plan_banks", "plan_memory",
 ]  # fmt: skip

@@ -198,7 +198,8 @@ def check(
     `graph` is what the program was made from; its nodes may stand in any valid order.
     """
     checker = _Checker(program, graph)
-    checker.shadows["arena"] = np.full(program.arena_bytes, NOTHING)
+    for arena in program.arenas:
+        checker.shadows[arena.memory] = np.full(arena.size_bytes, NOTHING)
     for i, name in enumerate(graph.inputs):
         checker.give_numbers(name)
         checker.shadows[f"input{i}"] = checker.numbers[name].copy()

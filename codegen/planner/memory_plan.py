@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class Placed:
     """Where the bytes of `tensor` are from step `first` to step `last`.
 
-    `memory` is "arena", or "input0", "output0"... for a pointer that the caller gives. `alias`
+    `memory` is "arena" ("arena_NAME" where the arena lies in several memories), or "input0",
+    "output0"... for a pointer that the caller gives. `alias`
     names the tensor whose bytes these are (a view, or an operator that works in place), "" when
     they are its own. The scratch of a step is a record of its own, `scratch` true and `tensor` the
     node's name.
@@ -28,12 +29,25 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class BankUse:
+    """One of the memories that an arena is spread over: `memory` as in `Placed`, what is used of
+    it and what there is."""
+
+    memory: str
+    name: str
+    used_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """All records in order of birth.
 
     `proven`: no arena is smaller for this order and these aliases. `lower_bound_bytes` is the
     largest sum of bytes that any step needs; `scratch_bytes` the largest scratch, which is part of
-    the arena. `elided` are the nodes that need no code: views, joins and cuts.
+    the arena. `elided` are the nodes that need no code: views, joins and cuts. `banks` are the
+    memories of an arena in several, which `arena_bytes` adds up; `worth_gap` is then how much
+    better at most the best use of the preferred memories could be, as a fraction.
     """
 
     records: tuple[Placed, ...]
@@ -43,6 +57,8 @@ class MemoryPlan:
     proven: bool
     scratch_bytes: int = 0
     elided: frozenset[int] = frozenset()
+    banks: tuple[BankUse, ...] = ()
+    worth_gap: float = 0.0
 
     @property
     def gap(self) -> float:

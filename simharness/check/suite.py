@@ -178,8 +178,8 @@ def _bases(image: Image, name: str) -> dict[str, int]:
     """The address of each memory that a layer's pointers can point into."""
     found: dict[str, int] = {}
     for symbol in image.symbols.values():
-        if symbol.name == f"{name}_arena":
-            found["arena"] = symbol.address
+        if symbol.kind == "object" and symbol.name.startswith(f"{name}_arena"):
+            found[symbol.name.removeprefix(f"{name}_")] = symbol.address
         for memory, prefix in (("input", "sim_in"), ("output", "sim_out")):
             number = symbol.name.removeprefix(prefix)
             if number != symbol.name and number.isdigit():

@@ -36,7 +36,7 @@ from simharness import elf
 from simharness.engines.decode import aligned_accesses
 from simharness.engines.unicorn_count import RUN, UNLIMITED, Counter, attach
 from simharness.errors import FaultError, UsageError
-from simharness.firmware import GUARD_BYTES, GUARD_SYMBOLS
+from simharness.firmware import GUARD_BYTES, GUARD_PREFIX
 from simharness.image import Image, Memory
 
 MODELS: Mapping[str, int] = {
@@ -124,8 +124,8 @@ class Cpu:
         self.stack_top = self._initial_stack(parsed)
         self._guards = tuple(
             (name, self.view(image.symbols[name].address, GUARD_BYTES))
-            for name in GUARD_SYMBOLS
-            if name in image.symbols
+            for name in image.symbols
+            if name.startswith(GUARD_PREFIX)
         )
         ready = image.symbols.get("sim_ready")
         self.sentinel = ready.address if ready else self.regions[0].memory.origin + 2

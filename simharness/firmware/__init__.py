@@ -12,14 +12,16 @@ import jinja2
 from simharness.image import Memory
 
 GUARD_BYTES = 32
-"""Size of each painted zone around stack and arena."""
+"""Size of each painted zone around stack and arenas."""
 
-GUARD_SYMBOLS = (
-    "sim_guard_stack_low",
-    "sim_guard_stack_high",
-    "sim_guard_arena_low",
-    "sim_guard_arena_high",
-)
+GUARDS_PER_MEMORY = 4
+"""At most: below and above the stack, below and above an arena."""
+
+GUARD_PREFIX = "sim_guard_"
+"""Of the symbols of all painted zones."""
+
+ARENA = "arena"
+"""The symbol of a program's only arena, behind its name and an underscore."""
 
 NULL_BYTES = 32
 """Left free at address 0 of a RAM: a valid object must not have the null address."""
@@ -58,18 +60,18 @@ class Placement:
     """Which memory holds what (by name).
 
     `boot` holds the vectors, the start-up code, and the first values of all that lies in RAM:
-    the start-up code copies them.
+    the start-up code copies them. `arena` has the memory of each of the program's arenas.
     """
 
     boot: str
     code: str
     weights: str
     data: str
-    arena: str
+    arena: tuple[str, ...]
     stack: str
 
     def names(self) -> frozenset[str]:
-        return frozenset((self.boot, self.code, self.weights, self.data, self.arena, self.stack))
+        return frozenset((self.boot, self.code, self.weights, self.data, *self.arena, self.stack))
 
 
 def sources(
@@ -107,12 +109,18 @@ def sources(
     }
 
 
-def link_script(memories: Sequence[Memory], placement: Placement, stack_bytes: int) -> str:
+def link_script(
+    memories: Sequence[Memory],
+    placement: Placement,
+    stack_bytes: int,
+    arenas: Sequence[str] = (ARENA,),
+) -> str:
     """The linker script for `memories` with everything where `placement` says."""
     writable = {m.name for m in memories if m.writable}
     return _TEMPLATES.get_template("link.ld.j2").render(
         memories=memories,
         placement=placement,
+        arenas=tuple(zip(arenas, placement.arena, strict=True)),
         code_copied=placement.code in writable,
         weights_copied=placement.weights in writable,
         stack_bytes=stack_bytes,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import isinf, isnan
 
 from codegen.build import Compiled
@@ -18,6 +18,7 @@ from simharness.image import Image
 from simharness.macs import macs
 from simharness.report.model import (
     RUN_LAYER,
+    Bank,
     Choice,
     Cycles,
     Fit,
@@ -66,7 +67,10 @@ def fit(found: BuiltFit, *, enlarged: bool) -> Fit:
 
 def placement(built: Built) -> Placement:
     """Which memory holds what."""
-    return Placement(**asdict(built.placement))
+    found = built.placement
+    return Placement(
+        found.boot, found.code, found.weights, found.data, "+".join(found.arena), found.stack
+    )
 
 
 def memory(compiled: Compiled, image: Image, stack_bytes: int | None) -> Memory:
@@ -98,6 +102,8 @@ def plan(compiled: Compiled) -> Plan:
         found.proven,
         records,
         choices,
+        tuple(Bank(b.memory, b.name, b.used_bytes, b.size_bytes) for b in found.banks),
+        round(found.worth_gap, 4),
     )
 
 

@@ -23,7 +23,7 @@ from simharness.report.comparison_views import (
     layer_row,
     metric_row,
 )
-from simharness.report.model import RUN_LAYER, Layer, Placed, Report
+from simharness.report.model import RUN_LAYER, Layer, Placed, Plan, Report
 from simharness.report.profiles import live_bytes
 from simharness.report.serial import to_json
 from simharness.report.terminal import LAYER_COLUMNS, summary
@@ -85,9 +85,9 @@ def render(report: Report, base: Report | None = None, against: Comparison | Non
     """The page; with `base`, and `against` it, what changed since comes first."""
     r = report.results
     word, _, subject = (headline(against) if against else figures.verdict(report)).partition(": ")
-    maps = [_arena_map(report, "Arena")]
+    maps = _arena_maps(report, "Arena")
     if base is not None and base.results.plan != r.plan:
-        maps.append(_arena_map(base, "Arena before"))
+        maps += _arena_maps(base, "Arena before")
     return _TEMPLATES.get_template("report.html.j2").render(
         report=report,
         word=word,
@@ -98,7 +98,7 @@ def render(report: Report, base: Report | None = None, against: Comparison | Non
         divergence=figures.divergence(r.check) if r.check else "",
         cards=_cards(report),
         memories=figures.used(r.fit),
-        maps=[m for m in maps if m],
+        maps=maps,
         records=[_place(p) for p in r.plan.records] if r.plan else [],
         charts=charts(report),
         layer_columns=LAYER_COLUMNS,
@@ -147,16 +147,31 @@ def _cards(report: Report) -> list[Card]:
     return found
 
 
-def _arena_map(report: Report, title: str) -> ArenaMap | None:
-    """Address against time: one column per layer, addresses from the bottom up."""
+def _arena_maps(report: Report, title: str) -> list[ArenaMap]:
+    """A map for each memory that holds a part of the arena."""
     plan = report.results.plan
     if plan is None or not plan.arena_bytes:
-        return None
-    inside = [r for r in plan.records if r.memory == "arena" and r.size_bytes]
-    steps = max((r.last for r in inside), default=0) + 1
-    scale = _MAP_HEIGHT / plan.arena_bytes
+        return []
+    if not plan.banks:
+        bound = plan.lower_bound_bytes
+        return [_arena_map(report, plan, title, "arena", plan.arena_bytes, bound)]
+    return [
+        _arena_map(report, plan, f"{title} in {b.name}", b.memory, b.used_bytes, None)
+        for b in plan.banks
+    ]
+
+
+def _arena_map(
+    report: Report, plan: Plan, title: str, memory: str, size_bytes: int, bound_bytes: int | None
+) -> ArenaMap:
+    """Address against time: one column per layer, addresses from the bottom up. Without a bound of
+    the plan's, what is alive at once is one."""
+    inside = [r for r in plan.records if r.memory == memory and r.size_bytes]
+    steps = max((r.last for r in plan.records if r.in_arena), default=0) + 1
+    scale = _MAP_HEIGHT / size_bytes
     layers = [y.name for y in report.results.layers if y.name != RUN_LAYER]
-    live = [live_bytes(report, step) for step in range(steps)]
+    live = [live_bytes(report, step, memory) for step in range(steps)]
+    bound = max(live) if bound_bytes is None else bound_bytes
     corners = [
         f"{x * _STEP_WIDTH},{_MAP_HEIGHT - bytes_ * scale:.1f}"
         for step, bytes_ in enumerate(live)
@@ -168,9 +183,9 @@ def _arena_map(report: Report, title: str) -> ArenaMap | None:
         height=_MAP_HEIGHT,
         boxes=tuple(_box(r, scale, layers) for r in inside),
         live=" ".join(corners),
-        bound_y=round(_MAP_HEIGHT - plan.lower_bound_bytes * scale, 1),
-        arena_bytes=plan.arena_bytes,
-        bound_bytes=plan.lower_bound_bytes,
+        bound_y=round(_MAP_HEIGHT - bound * scale, 1),
+        arena_bytes=size_bytes,
+        bound_bytes=bound,
         steps=steps,
         proven=plan.proven,
     )

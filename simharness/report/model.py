@@ -187,8 +187,8 @@ class Memory:
 class Placed:
     """A tensor (or the scratch of a layer) at `offset` of `memory` during layers `first` to `last`.
 
-    `memory` is "arena", or "input0", "output0"... for memory that the caller gives. `alias` names
-    the tensor whose bytes these are.
+    `memory` is "arena" ("arena_NAME" in each of several memories), or "input0", "output0"... for
+    memory that the caller gives. `alias` names the tensor whose bytes these are.
     """
 
     tensor: str
@@ -199,6 +199,21 @@ class Placed:
     last: int
     alias: str = ""
     scratch: bool = False
+
+    @property
+    def in_arena(self) -> bool:
+        """Whether these are bytes of the program's own."""
+        return self.memory.startswith("arena")
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """A memory of the board that holds a part of the arena: `memory` as in `Placed`."""
+
+    memory: str
+    name: str
+    used_bytes: Count
+    available_bytes: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +231,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The memory plan. `proven`: no arena is smaller for this order of layers."""
+    """The memory plan. `proven`: no arena is smaller for this order of layers.
+
+    `banks`, where the arena lies in several memories, are these, the preferred one first; by
+    `worth_gap` at most, as a fraction, could they be used better.
+    """
 
     strategy: str
     arena_bytes: Count
@@ -224,6 +243,8 @@ class Plan:
     proven: bool
     records: tuple[Placed, ...]
     choices: tuple[Choice, ...] = ()
+    banks: tuple[Bank, ...] = ()
+    worth_gap: Fraction = 0.0
 
 
 @dataclass(frozen=True, slots=True)

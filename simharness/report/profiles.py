@@ -96,18 +96,21 @@ def to_chrome_trace(report: Report) -> str:
     return _json({"displayTimeUnit": "ns", "traceEvents": events})
 
 
-def live_bytes(report: Report, step: int) -> int:
-    """Bytes of the arena that something alive at this step occupies, overlaps counted once."""
+def live_bytes(report: Report, step: int, memory: str = "") -> int:
+    """Bytes of the arena (of its part in `memory`) that something alive at this step occupies,
+    overlaps counted once."""
     plan = report.results.plan
     spans = sorted(
-        (r.offset, r.offset + r.size_bytes)
+        (r.memory, r.offset, r.offset + r.size_bytes)
         for r in (plan.records if plan else ())
-        if r.memory == "arena" and r.first <= step <= r.last
+        if r.in_arena and memory in ("", r.memory) and r.first <= step <= r.last
     )
     total = end = 0
-    for low, high in spans:
+    before = ""
+    for where, low, high in spans:
+        end = end if where == before else 0
         total += max(0, high - max(low, end))
-        end = max(end, high)
+        before, end = where, max(end, high)
     return total
 
 

@@ -101,6 +101,9 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
             else f", lower bound {figures.size(bound)}"
         )
     rows.append(("arena", arena, "counted"))
+    for bank in r.plan.banks if r.plan else ():
+        text = f"{figures.size(bank.used_bytes)} of {figures.size(bank.available_bytes)} free there"
+        rows.append((f"arena in {bank.name}", text, "counted"))
     for choice in r.plan.choices if r.plan else ():
         cost = f"{choice.extra_macs:+,} multiplications" if choice.what == "patches" else "slower"
         rows.append(("to save RAM", f"{choice.detail}, {choice.where[:40]}: {cost}", ""))

@@ -7,14 +7,13 @@ built.fit.ok, built.image
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -22,7 +21,7 @@ from elftools.elf.elffile import ELFFile
 from codegen.target import Optimize
 from simharness import cache, elf, firmware
 from simharness.errors import UsageError
-from simharness.firmware import Placement, Port, Program
+from simharness.firmware import ARENA, Placement, Port, Program
 from simharness.image import Image, Memory, Toolchain
 from simharness.toolchain import compilers, layout
 from simharness.toolchain.compilers import Compiler, ToolchainName, find
@@ -31,13 +30,12 @@ from simharness.toolchain.placement import NOTHING_ASKED, Asked
 
 __all__ = [
     "ROOMY", "Built", "Compiler", "Fit", "MemoryUse", "Placement", "Port", "Program",
-    "ToolchainName", "build", "find",
+    "ToolchainName", "build", "find", "room",
 ]  # fmt: skip
 
 STACK_BYTES = 4096
 """Set aside for the stack; what a run used of it is measured and reported."""
 
-_ARENA_SECTIONS = (".arena", ".arena.*", ".bss.*_arena")
 _WRITE, _ALLOC, _EXECUTE = 0x1, 0x2, 0x4
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
@@ -59,6 +57,7 @@ def build(
     *,
     program: Program | None = None,
     place: Asked = NOTHING_ASKED,
+    arenas: Sequence[str] = (ARENA,),
     toolchain: str = "auto",
     optimize: Optimize = "balanced",
     layers: Sequence[str] = (),
@@ -71,7 +70,8 @@ def build(
 ) -> Built:
     """Compile and link `sources` (file name to text; headers included) with the firmware.
 
-    `place` is where things must go, as far as the caller cares.
+    `place` is where things must go, as far as the caller cares; `arenas` are the tails of the
+    arenas' symbols.
     `layers` are layer functions in execution order; `defines` are macros, `NAME` or `NAME=VALUE`;
     `keep_all` keeps functions that nothing calls; with `semihosting` the program serves runs by
     itself, from file to file; with `showing` it runs once and writes its
@@ -81,7 +81,7 @@ def build(
     """
     compiler = compilers.find(toolchain)
     memories = layout.memories(chip)
-    wish, fallback = layout.wish(chip, place), layout.fallbacks(chip)
+    wish, fallback = layout.wish(chip, place, len(arenas)), layout.fallbacks(chip)
     bad = [name for name in sources if not _SAFE_NAME.fullmatch(name)]
     if bad:
         raise UsageError(f"a source's name must be a plain relative path: {bad[0]!r}")
@@ -89,8 +89,8 @@ def build(
     link = (*compilers.link_flags(compiler, keep_all=keep_all), *compilers.libraries(compiler))
     own = firmware.sources(program, semihosting=semihosting, measuring=measuring, showing=showing)
     name = cache.key(
-        "image 3", compiler.version, *flags, "--", *compilers.FIRMWARE_FLAGS[compiler.name], *link,
-        repr((memories, wish, fallback, stack_bytes)), firmware.template(), "--",
+        "image 4", compiler.version, *flags, "--", *compilers.FIRMWARE_FLAGS[compiler.name], *link,
+        repr((memories, wish, fallback, stack_bytes, tuple(arenas))), firmware.template(), "--",
         *(part for item in sorted({**own, **sources}.items()) for part in item),
     )  # fmt: skip
     data = cache.get("images", name)
@@ -98,14 +98,18 @@ def build(
         with tempfile.TemporaryDirectory(prefix="simharness-") as temporary:
             folder = Path(temporary)
             objects = _compile(compiler, {**own, **sources}, frozenset(sources), flags, folder)
-            demand = _demand(folder, objects, stack_bytes)
+            demand = _demand(folder, objects, stack_bytes, arenas)
             placement = layout.place(memories, wish, fallback, demand)
             layout.check_room(memories, placement, wish, demand)
-            linked = _link(compiler, objects, link, flags, memories, placement, stack_bytes, folder)
+            script = firmware.link_script(
+                layout.roomy(memories, placement), layout.spelled(placement), stack_bytes, arenas
+            )
+            linked = _link(compiler, objects, link, flags, script, folder)
         cache.put("images", name, json.dumps(asdict(placement)).encode() + b"\0" + linked)
     else:
         head, linked = data.split(b"\0", 1)
-        placement = Placement(**json.loads(head))
+        fields = json.loads(head)
+        placement = Placement(**fields | {"arena": tuple(fields["arena"])})
     parsed = elf.parse(linked)
     fit = layout.measure(parsed, memories, placement)
     image = elf.image(
@@ -141,24 +145,27 @@ def _compile(
         return list(pool.map(compile_unit, range(len(units))))
 
 
-def _demand(folder: Path, objects: Iterable[str], stack_bytes: int) -> Demand:
+def _demand(
+    folder: Path, objects: Iterable[str], stack_bytes: int, arenas: Sequence[str]
+) -> Demand:
     """What the objects' sections add up to."""
-    sizes = dict.fromkeys(("code", "weights", "data", "arena"), 0)
+    sizes = dict.fromkeys(("code", "weights", "data", *arenas), 0)
     for name in objects:
         with (folder / name).open("rb") as file:
             for section in ELFFile(file).iter_sections():
-                if kind := _kind(section.name, section["sh_flags"]):
+                if kind := _kind(section.name, section["sh_flags"], arenas):
                     sizes[kind] += section["sh_size"]
-    return Demand(**sizes, stack=stack_bytes)
+    of_arenas = tuple(sizes[arena] for arena in arenas)
+    return Demand(sizes["code"], sizes["weights"], sizes["data"], of_arenas, stack_bytes)
 
 
-def _kind(name: str, flags: int) -> str:
+def _kind(name: str, flags: int, arenas: Sequence[str]) -> str:
     """What an object's section holds, "" for nothing that is loaded."""
     if not flags & _ALLOC:
         return ""
     if flags & _WRITE:
-        arena = any(fnmatch.fnmatchcase(name, p) for p in _ARENA_SECTIONS)
-        return "arena" if arena else "data"
+        of = (a for a in arenas if re.fullmatch(rf"\.{a}(\..*)?|\.bss\..*_{a}", name))
+        return next(of, "data")
     return "code" if flags & _EXECUTE else "weights"
 
 
@@ -167,15 +174,31 @@ def _link(
     objects: Sequence[str],
     link: Sequence[str],
     flags: Sequence[str],
-    memories: Sequence[Memory],
-    placement: Placement,
-    stack_bytes: int,
+    script: str,
     folder: Path,
 ) -> bytes:
-    script = firmware.link_script(
-        layout.roomy(memories, placement), layout.spelled(placement), stack_bytes
-    )
     (folder / "link.ld").write_text(script, encoding="utf-8")
     machine = compilers.link_machine(compiler, flags)
     compilers.run((*compiler.command, *machine, *objects, *link, "-o", "out.elf"), folder)
     return (folder / "out.elf").read_bytes()
+
+
+def room(image: Image, chip: layout.ChipLike, place: Asked = NOTHING_ASKED) -> Mapping[str, int]:
+    """Bytes that the program of `image` leaves for arenas in each RAM of `chip`.
+
+    RAM that needs no waiting comes first; external memory only where `place` names it.
+    """
+    sizes = image.sections
+    demand = Demand(
+        code=sum(sizes.get(name, 0) for name in (".text", ".ARM.extab", ".ARM.exidx")),
+        weights=sizes.get(".rodata", 0),
+        data=sizes.get(".data", 0) + sizes.get(".bss", 0),
+        arena=(),
+        stack=sizes[".stack"] - 2 * firmware.GUARD_BYTES,
+    )
+    memories, fallback = layout.memories(chip), layout.fallbacks(chip)
+    rest = layout.wish(chip, replace(place, arena=()), 0)
+    free = layout.free_bytes(memories, layout.place(memories, rest, fallback, demand), demand)
+    kinds = {m.name: m.kind for m in chip.memories}
+    names = place.arena or sorted(fallback, key=lambda name: kinds[name] != "tcm")
+    return {name: free[name] for name in names}

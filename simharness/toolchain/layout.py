@@ -5,20 +5,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
 from simharness.elf import Parsed
 from simharness.errors import UsageError
-from simharness.firmware import GUARD_BYTES, GUARD_SYMBOLS, NULL_BYTES, Placement
+from simharness.firmware import (
+    GUARD_BYTES,
+    GUARD_PREFIX,
+    GUARDS_PER_MEMORY,
+    NULL_BYTES,
+    Placement,
+)
 from simharness.image import Memory
 from simharness.toolchain.placement import NOTHING_ASKED, Asked, named
 
 # Linking leaves this much room, so that what does not fit can still be measured and emulated.
 _ROOM_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 1024
-_SLACK_BYTES = GUARD_BYTES * len(GUARD_SYMBOLS) + 64
+_GAPS_BYTES = 64
+"""Between the sections of a memory, for the sake of alignment, at most."""
+_SLACK_BYTES = GUARD_BYTES * GUARDS_PER_MEMORY + _GAPS_BYTES
 
 
 class ChipMemory(Protocol):
@@ -95,28 +103,30 @@ class Wish:
     fixed: frozenset[str] = frozenset()
 
 
-def wish(chip: ChipLike | Iterable[Memory], asked: Asked = NOTHING_ASKED) -> Wish:
+def wish(chip: ChipLike | Iterable[Memory], asked: Asked = NOTHING_ASKED, arenas: int = 1) -> Wish:
     """What was asked for; for the rest what the chip file wants, or for bare memories the largest
-    flash and the largest RAM.
+    flash and the largest RAM. All of the program's arenas go to one memory unless asked otherwise.
 
     Raises UsageError when there is nothing to execute from or nothing to write to.
     """
     wanted = named(asked)
-    return Wish(replace(_default(chip), **wanted), frozenset(wanted))
+    default = _default(chip)
+    placement = replace(default, arena=default.arena * arenas)
+    return Wish(replace(placement, **wanted), frozenset(wanted))  # type: ignore[arg-type]
 
 
 def _default(chip: ChipLike | Iterable[Memory]) -> Placement:
     if not isinstance(chip, Iterable):
         own = chip.placement
         return Placement(
-            own["code"], own["code"], own["weights"], own["data"], own["arena"], own["stack"]
+            own["code"], own["code"], own["weights"], own["data"], (own["arena"],), own["stack"]
         )
     flash = [m for m in chip if not m.writable]
     ram = [m for m in chip if m.writable]
     if not flash or not ram:
         raise UsageError("a machine needs at least one flash and one RAM")
     code, data = _largest(flash).name, _largest(ram).name
-    return Placement(code, code, code, data, data, data)
+    return Placement(code, code, code, data, (data,), data)
 
 
 def fallbacks(chip: ChipLike | Iterable[Memory]) -> tuple[str, ...]:
@@ -135,12 +145,12 @@ def fallbacks(chip: ChipLike | Iterable[Memory]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Bytes of a program by kind of content."""
+    """Bytes of a program by kind of content, one figure for each of its arenas."""
 
     code: int
     weights: int
     data: int
-    arena: int
+    arena: tuple[int, ...]
     stack: int
 
 
@@ -157,9 +167,12 @@ def place(chip: Sequence[Memory], wish: Wish, fallback: Sequence[str], demand: D
             sizes[memory.name] = usable
 
     def moved(arena: str, data: str) -> Placement:
-        elsewhere = {"arena": arena, "data": data, "stack": data}
+        p = wish.placement
         return replace(
-            wish.placement, **{k: m for k, m in elsewhere.items() if k not in wish.fixed}
+            p,
+            arena=p.arena if "arena" in wish.fixed else (arena,) * len(p.arena),
+            data=p.data if "data" in wish.fixed else data,
+            stack=p.stack if "stack" in wish.fixed else data,
         )
 
     def fits(p: Placement) -> bool:
@@ -173,6 +186,17 @@ def place(chip: Sequence[Memory], wish: Wish, fallback: Sequence[str], demand: D
                 return candidate
     largest = fallback[0] if fallback else wish.placement.data
     return moved(largest, largest)
+
+
+def free_bytes(chip: Sequence[Memory], placed: Placement, demand: Demand) -> Mapping[str, int]:
+    """What a placement leaves of each RAM, alignment allowed for."""
+    free = {}
+    for memory in (m for m in chip if m.writable):
+        used = sum(_parts(placed, demand, memory.name).values())
+        free[memory.name] = max(
+            0, _usable_bytes(memory, chip) - used - (_GAPS_BYTES if used else 0)
+        )
+    return free
 
 
 def check_room(chip: Sequence[Memory], placed: Placement, wish: Wish, demand: Demand) -> None:
@@ -194,11 +218,15 @@ def check_room(chip: Sequence[Memory], placed: Placement, wish: Wish, demand: De
 
 def _parts(placed: Placement, demand: Demand, memory: str) -> dict[str, int]:
     """The kinds that lie in a memory, with their bytes."""
-    return {
-        kind.name: size
-        for kind in fields(demand)
-        if getattr(placed, kind.name) == memory and (size := getattr(demand, kind.name))
-    }
+    pairs = (
+        ("code", placed.code, demand.code),
+        ("weights", placed.weights, demand.weights),
+        ("data", placed.data, demand.data),
+        ("stack", placed.stack, demand.stack),
+    )
+    found = {kind: size for kind, name, size in pairs if name == memory and size}
+    arena = sum(s for m, s in zip(placed.arena, demand.arena, strict=True) if m == memory)
+    return found | ({"arena": arena} if arena else {})
 
 
 def _usable_bytes(memory: Memory, chip: Sequence[Memory]) -> int:
@@ -222,7 +250,11 @@ def roomy(chip: Sequence[Memory], placement: Placement) -> tuple[Memory, ...]:
 
 def spelled(placement: Placement) -> Placement:
     """The placement in the linker script's names."""
-    return Placement(**{f.name: identifier(getattr(placement, f.name)) for f in fields(placement)})
+    single = {
+        name: identifier(getattr(placement, name))
+        for name in ("boot", "code", "weights", "data", "stack")
+    }
+    return Placement(**single, arena=tuple(map(identifier, placement.arena)))
 
 
 def identifier(name: str) -> str:
@@ -237,7 +269,7 @@ def measure(parsed: Parsed, chip: Sequence[Memory], placement: Placement) -> Fit
         *((s.address, s.address + len(s.data)) for s in parsed.load),
         *((a, a + n) for a, n in parsed.places.values()),
     ]
-    guards = [parsed.symbols[g].address for g in GUARD_SYMBOLS]
+    guards = [s.address for name, s in parsed.symbols.items() if name.startswith(GUARD_PREFIX)]
 
     def use(memory: Memory) -> MemoryUse:
         owner = next((i for i, m in enumerate(used) if m.name == memory.name), None)
@@ -257,7 +289,7 @@ def grown(chip: Sequence[Memory], fit: Fit) -> tuple[Memory, ...]:
 
     A memory that would then cover its neighbour takes the neighbour's place.
     """
-    slack = GUARD_BYTES * len(GUARD_SYMBOLS)
+    slack = GUARD_BYTES * GUARDS_PER_MEMORY
     result: list[Memory] = []
     for memory, use in sorted(zip(chip, fit.uses, strict=True), key=lambda p: p[0].origin):
         if result and memory.origin < result[-1].origin + result[-1].size_bytes:

@@ -13,7 +13,8 @@ from simharness.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The memory of each kind of content by name, "" where the board's own choice stands.
+    """The memory of each kind of content by name, nothing where the board's own choice stands; of
+    the arena one or several.
 
     What is asked for is never moved elsewhere; where it does not fit, the program does not.
     """
@@ -21,7 +22,7 @@ class Asked:
     code: str = ""
     weights: str = ""
     data: str = ""
-    arena: str = ""
+    arena: tuple[str, ...] = ()
     stack: str = ""
 
 
@@ -35,11 +36,11 @@ def parse(text: str, chip: Chip) -> Asked:
     Raises UsageError on an unknown kind (listing the known ones), an unknown memory (listing the
     chip's), and a memory that cannot hold the kind.
     """
-    memories = {m.name: m for m in chip.memories if not m.alias_of}
-    found: dict[str, str] = {}
+    memories = {m.name.lower(): m for m in chip.memories if not m.alias_of}
+    found: dict[str, tuple[str, ...]] = {}
     for part in text.split(",") if text.strip() else ():
-        kind, equals, name = (piece.strip().lower() for piece in part.partition("="))
         where = f"--place {part.strip()}"
+        kind, equals, names = (piece.strip().lower() for piece in part.partition("="))
         if not equals or kind not in KINDS:
             raise UsageError(
                 f"{where}: write KIND=MEMORY, kinds are {', '.join(KINDS)}, "
@@ -47,14 +48,19 @@ def parse(text: str, chip: Chip) -> Asked:
             )
         if kind in found:
             raise UsageError(f"{where}: {kind} is placed twice")
-        by_name = {m.lower(): m for m in memories}
-        if name not in by_name:
-            raise UsageError(
-                f"{where}: {chip.name} has no memory {name!r}; it has {_listed(memories.values())}"
-            )
-        found[kind] = by_name[name]
-        _check(kind, memories[found[kind]], chip, where)
-    return Asked(**found)
+        wanted = [name.strip() for name in names.split("+")]
+        if len(wanted) > 1 and (kind != "arena" or len(set(wanted)) < len(wanted)):
+            raise UsageError(f"{where}: only the arena spreads over memories, each named once")
+        for name in wanted:
+            if name not in memories:
+                raise UsageError(
+                    f"{where}: {chip.name} has no memory {name!r}; "
+                    f"it has {_listed(memories.values())}"
+                )
+            _check(kind, memories[name], chip, where)
+        found[kind] = tuple(memories[name].name for name in wanted)
+    arena = found.pop("arena", ())
+    return Asked(**{kind: name for kind, (name,) in found.items()}, arena=arena)
 
 
 def _check(kind: str, memory: ChipMemory, chip: Chip, where: str) -> None:
@@ -64,7 +70,7 @@ def _check(kind: str, memory: ChipMemory, chip: Chip, where: str) -> None:
         raise UsageError(f"{where}: {memory.name} of {chip.name} cannot be written")
 
 
-def named(asked: Asked) -> Mapping[str, str]:
+def named(asked: Asked) -> Mapping[str, str | tuple[str, ...]]:
     """What was asked for, by kind."""
     return {kind: memory for kind in KINDS if (memory := getattr(asked, kind))}
 

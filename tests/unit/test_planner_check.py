@@ -12,7 +12,7 @@ import pytest
 
 import codegen.planner.check as check_module
 from codegen.build import Compiled, compile_lowered
-from codegen.emit import Argument, Layer, Program
+from codegen.emit import Arena, Argument, Layer, Program
 from codegen.errors import PlanError
 from codegen.ir import Graph, Node
 from codegen.kernels.base import Call, Overlap
@@ -101,7 +101,7 @@ def test_a_lifetime_one_step_short(good: Compiled) -> None:
 
 def test_an_arena_one_byte_short(good: Compiled) -> None:
     assert "beyond" in convict(
-        good, replace(good.program, arena_bytes=good.program.arena_bytes - 1)
+        good, replace(good.program, arenas=(Arena("arena", good.program.arena_bytes - 1),))
     )
 
 

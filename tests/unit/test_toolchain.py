@@ -187,7 +187,7 @@ def test_the_arena_moves_to_where_it_fits(arena_bytes: int, arena: str, ok: bool
     """But never to memory outside the chip, to a mirror, or to address 0."""
     built = build(sources(arena_bytes), "m7", BIG, program=PROGRAM)
 
-    assert built.placement.arena == arena
+    assert built.placement.arena == (arena,)
     assert built.fit.ok is ok
     assert "mirror" not in {m.name for m in built.image.memories}
 
@@ -213,8 +213,8 @@ def test_a_nearly_full_memory_leaves_its_neighbour_alone() -> None:
         Cpu(built.image).boot()
         Cpu(both.image).boot()
 
-    assert placements[0] == "dtcm"
-    assert placements[-1] == "sram"
+    assert placements[0] == ("dtcm",)
+    assert placements[-1] == ("sram",)
 
 
 def test_weights_are_copied_into_writable_memory() -> None:
