@@ -66,10 +66,11 @@ def to_speedscope(report: Report) -> str:
 def to_chrome_trace(report: Report) -> str:
     """Layers and live RAM over time for Perfetto or chrome://tracing.
 
-    Viewers know time only: a cycle is shown as a nanosecond, whatever the clock.
+    Viewers know time only: a cycle is shown as a microsecond, whatever the clock. That is their
+    unit, and whole numbers of it leave no layer to begin before the last one has ended.
     """
     layers = report.results.layers
-    title = f"{report.model} on {report.board.name} (1 cycle shown as 1 ns)"
+    title = f"{report.model} on {report.board.name} (1 cycle shown as 1 µs)"
     events: list[dict[str, object]] = [
         {"ph": "M", "pid": 1, "name": "process_name", "args": {"name": title}},
         {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "args": {"name": "layers"}},
@@ -81,19 +82,15 @@ def to_chrome_trace(report: Report) -> str:
             "cycles": layer.cycles and layer.cycles.mid,
         }  # fmt: skip
         events.append({
-            "ph": "X", "pid": 1, "tid": 1, "name": layer.name, "cat": layer.op, "ts": at / 1000,
-            "dur": _cycles(layer) / 1000, "args": arguments,
+            "ph": "X", "pid": 1, "tid": 1, "name": layer.name, "cat": layer.op, "ts": at,
+            "dur": _cycles(layer), "args": arguments,
         })  # fmt: skip
         if layer.name != RUN_LAYER:
             live = {"bytes": live_bytes(report, number)}
-            events.append(
-                {"ph": "C", "pid": 1, "name": "live arena", "ts": at / 1000, "args": live}
-            )
+            events.append({"ph": "C", "pid": 1, "name": "live arena", "ts": at, "args": live})
         at += _cycles(layer)
-    events.append(
-        {"ph": "C", "pid": 1, "name": "live arena", "ts": at / 1000, "args": {"bytes": 0}}
-    )
-    return _json({"displayTimeUnit": "ns", "traceEvents": events})
+    events.append({"ph": "C", "pid": 1, "name": "live arena", "ts": at, "args": {"bytes": 0}})
+    return _json({"displayTimeUnit": "ms", "traceEvents": events})
 
 
 def live_bytes(report: Report, step: int, memory: str = "") -> int:

@@ -79,7 +79,7 @@ def slim(report: Report) -> Report:
 
 
 def _words(found: Comparison, path: Path) -> str:
-    return f"against {FOLDER}/{path.name}\n{text(found)}"
+    return f"against {FOLDER}/{path.parent.name}/{path.name}\n{text(found)}"
 
 
 def _number(version: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,40 @@ def test_parallel_writers_and_readers_agree(own_folder: Path) -> None:
     running = [subprocess.Popen((sys.executable, "-c", script)) for _ in range(3)]
 
     assert [p.wait() for p in running] == [0, 0, 0]
+
+
+def test_writers_killed_at_any_moment_leave_nothing_half_written(own_folder: Path) -> None:
+    """Readers and other writers go on as if nothing had happened."""
+    write = (
+        "import itertools, simharness.cache as c\n"
+        "print(flush=True)\n"
+        "for i in itertools.count():\n"
+        "    c.put('images', str(i % 3), bytes([i % 251]) * 300000)\n"
+    )
+    read = (
+        "import simharness.cache as c\n"
+        "seen = 0\n"
+        "while seen < 3000:\n"
+        "    got = c.get('images', str(seen % 3))\n"
+        "    assert got is None or (len(got) == 300000 and len(set(got)) == 1)\n"
+        "    seen += 1\n"
+    )
+    reader = subprocess.Popen((sys.executable, "-c", read))
+    for moment in range(6):
+        command = (sys.executable, "-c", write)
+        writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+        for writer in writers:
+            assert writer.stdout is not None
+            writer.stdout.read(1)
+            time.sleep(0.013 * moment)
+            writer.kill()
+            writer.communicate()
+
+    assert reader.wait() == 0
+    for path in files(own_folder):
+        os.utime(path, (1, 1))
+    cache.trim()
+    assert all(not p.name.startswith(".tmp-") for p in files(own_folder))
 
 
 def test_the_least_recently_used_go_first(own_folder: Path) -> None:
