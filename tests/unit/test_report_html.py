@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from html_page import Page, assert_figures, dom
 from report_samples import layer, report
 
 from simharness.report import to_json
@@ -20,42 +19,6 @@ from simharness.report.html import render
 from simharness.report.model import Cycles, Fit, MemoryFit, Report
 
 SAMPLE = report()
-_VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Elements of a page; complains about tags that do not close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.words: dict[int, str] = {}
-        self._open: list[tuple[str, int]] = []
-        self.feed(text)
-        assert not self._open, f"never closed: {self._open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {key: value or "" for key, value in attrs}))
-        if tag not in _VOID:
-            self._open.append((tag, len(self.elements) - 1))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {key: value or "" for key, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open and self._open[-1][0] == tag, (tag, self._open)
-        self._open.pop()
-
-    def handle_data(self, data: str) -> None:
-        for _, index in self._open:
-            self.words[index] = self.words.get(index, "") + data
-
-    def all(self, tag: str) -> list[tuple[dict[str, str], str]]:
-        return [
-            (attributes, self.words.get(index, ""))
-            for index, (name, attributes) in enumerate(self.elements)
-            if name == tag
-        ]
 
 
 def hostile() -> Report:
@@ -63,13 +26,6 @@ def hostile() -> Report:
     bad = "</script><img src=x onerror=alert(1)>\"'<b>"
     layers = tuple(replace(y, name=y.name + bad) for y in SAMPLE.results.layers)
     return replace(report(layers=layers), model=bad)
-
-
-def value_at(found: Report, path: str) -> float:
-    value = json.loads(to_json(found))
-    for key in path.split("."):
-        value = value[key]
-    return float(value)
 
 
 @pytest.mark.parametrize("found", [SAMPLE, hostile(), report(check=None, cycles=None, plan=None)])
@@ -84,13 +40,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(found: Report) -> None:
 
 
 def test_its_figures_are_those_of_the_json() -> None:
-    shown = Page(render(SAMPLE)).all("data")
-
-    assert len(shown) == 8
-    for attributes, text in shown:
-        exact = value_at(SAMPLE, attributes["data-key"])
-        assert float(attributes["value"]) == exact
-        assert float(text.replace(",", "")) == pytest.approx(exact, rel=1e-3)
+    assert assert_figures(Page(render(SAMPLE)), SAMPLE) == 8
 
 
 def test_the_json_is_in_the_page() -> None:
@@ -174,20 +124,6 @@ def test_a_program_that_does_not_fit_is_not_shown_as_good() -> None:
     ((attributes, words),) = Page(render(report(fit=fit))).all("h1")
 
     assert attributes["class"] == "bad" and words.startswith("DOES NOT FIT tiny.onnx")
-
-
-def dom(text: str, tmp_path: Path) -> str:
-    """The page as a browser has it after its scripts ran, which must say nothing."""
-    path = tmp_path / "report.html"
-    path.write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom",
-         path.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert "CONSOLE" not in done.stderr
-    return done.stdout
 
 
 @pytest.mark.needs("chromium")
