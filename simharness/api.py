@@ -92,11 +92,14 @@ def build(
     reference_kernels: bool = False,
     patches: str | None = None,
     ram_limit_bytes: int | None = None,
+    place: str = "",
     name: str | None = None,
     renode: str | Path | None = None,
 ) -> tuple[Path, ...]:
     """Write the C of `model` into `directory`, which is made if absent; the files' paths, sorted.
 
+    With `place` (as in `run`) it is the C that `run` measures, its arena in several memories where
+    need be, and NAME_place.ld is written beside it, for a linker script of one's own.
     With `renode` a second directory gets what Renode needs to run it (simharness.renode_project).
 
     Whoever looks sees each file whole or not at all, and a new directory with all of its files or
@@ -109,15 +112,20 @@ def build(
         _patches(patches, ram_limit_bytes), ram_limit_bytes,
     )  # fmt: skip
     with translated():
-        machine = pipeline.machine_for(core, board, None)
+        machine = pipeline.machine_for(core, board, None, place)
         path, _ = pipeline.model_file(model)
-        compiled = pipeline.generate(path, machine.core, wanted, name)
+        if place:
+            compiled, built = pipeline.program(path, machine, wanted, "auto", name)
+            files = {**compiled.sources, **pipeline.place_script(compiled, machine, built)}
+        else:
+            compiled = pipeline.generate(path, machine.core, wanted, name)
+            files = dict(compiled.sources)
         found = None
         if renode is not None:
             from simharness.renode_project import project
 
             found = project(compiled, machine)
-    paths = write_directory(Path(directory), compiled.sources)
+    paths = write_directory(Path(directory), files)
     if renode is None or found is None:
         return paths
     return (*paths, *write_directory(Path(renode), found.files))

@@ -15,11 +15,10 @@ from codegen.planner import Bank, Strategy
 from codegen.target import CoreName, Optimize, RequantMode, Target, target
 from cycle_models.chip import Chip, default_chip, load_chip
 from cycle_models.core import load_core
+from simharness import firmware, zoo
 from simharness import toolchain as toolchains
-from simharness import zoo
 from simharness.errors import UsageError
 from simharness.files import sha256, shown_path
-from simharness.firmware import ARENA
 from simharness.image import Memory
 from simharness.report.model import InputFile
 from simharness.toolchain import Built, Port, Program
@@ -159,6 +158,16 @@ def program(
     return (spread, linked) if asked or linked.fit.ok else (compiled, built)
 
 
+def place_script(compiled: Compiled, machine: Machine, built: Built) -> dict[str, str]:
+    """The file NAME_place.ld, by name: where a linker script of the user's puts this C."""
+    used = built.placement.names()
+    memories = [m for m in built.image.memories if m.name in used]
+    text = firmware.place_script(
+        compiled.name, machine.chip.name, memories, built.placement, _arenas(compiled)
+    )
+    return {f"{compiled.name}_place.ld": text}
+
+
 def link(
     compiled: Compiled,
     machine: Machine,
@@ -184,7 +193,7 @@ def link(
             tuple(Port(p.ctype, p.count) for p in program.outputs),
         ),
         place=NOTHING_ASKED if memories else place,
-        arenas=tuple(arena.memory for arena in program.arenas) or (ARENA,),
+        arenas=_arenas(compiled),
         toolchain=toolchain,
         optimize=compiled.target.optimize,
         layers=tuple(layer.symbol for layer in program.layers),
@@ -192,6 +201,10 @@ def link(
         measuring=measuring,
         showing=showing,
     )
+
+
+def _arenas(compiled: Compiled) -> tuple[str, ...]:
+    return tuple(arena.memory for arena in compiled.program.arenas) or (firmware.ARENA,)
 
 
 def model_file(given: str | Path) -> tuple[Path, InputFile]:

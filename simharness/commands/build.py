@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from simharness.commands.options import add_code_options, add_machine_options
+from simharness.commands.options import add_code_options, add_machine_options, add_place_option
 from simharness.commands.talk import Commands, Talk, add_talk_options
 
 
@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument("--name", help="prefix of every symbol and file (default: the file's name)")
     add_machine_options(parser)
+    add_place_option(parser)
     add_code_options(parser)
     add_talk_options(parser)
     parser.set_defaults(handler=handle)
@@ -47,6 +48,7 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             reference_kernels=arguments.reference_kernels,
             patches=arguments.patches,
             ram_limit_bytes=arguments.ram_limit_bytes,
+            place=arguments.place,
             name=arguments.name,
             renode=arguments.renode,
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,28 @@ def link_script(
         stack_bytes=stack_bytes,
         guard_bytes=GUARD_BYTES,
     )
+
+
+def place_script(
+    name: str, chip: str, memories: Sequence[Memory], placement: Placement, arenas: Sequence[str]
+) -> str:
+    """The part of a linker script that puts the generated C of `name` where `placement` says."""
+    writable = {m.name for m in memories if m.writable}
+    parts = (("code", placement.code), ("weights", placement.weights))
+    return _TEMPLATES.get_template("place.ld.j2").render(
+        name=name,
+        chip=chip,
+        memories=memories,
+        placement=placement,
+        copied=[part for part, memory in parts if memory in writable],
+        arenas=tuple(zip(arenas, placement.arena, strict=True)),
+        region=_region,
+    )
+
+
+def _region(name: str) -> str:
+    """A memory's name as a linker script can spell it."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)
 
 
 def template() -> str:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 import simharness
@@ -128,7 +131,7 @@ def test_too_much_for_a_memory_that_touches_the_next_is_refused_with_its_bytes()
     source = "extern char big[]; char big[70000];"
     with pytest.raises(UsageError, match=r"dtcm has 65,536 bytes, 8,\d\d\d too few .*data 7"):
         build(
-            {"net.c": source}, "m7", load_chip("STM32F746"), place=Asked(data="dtcm", arena="sram"),
+            {"net.c": source}, "m7", load_chip("STM32F746"), place=Asked(data="dtcm", arena=("sram",)),
             keep_all=True,
         )  # fmt: skip
 
@@ -155,3 +158,58 @@ def test_renode_takes_the_placement() -> None:
 
     assert renodes.ok
     assert ours.results.instructions == renodes.results.instructions
+
+
+SCRIPT = """
+MEMORY
+{
+  itcm : ORIGIN = 0, LENGTH = 16K
+  flash : ORIGIN = 0x08000000, LENGTH = 1024K
+  dtcm : ORIGIN = 0x20000000, LENGTH = 64K
+  sram : ORIGIN = 0x20010000, LENGTH = 256K
+}
+SECTIONS
+{
+  INCLUDE net_place.ld
+  .text : { *(.text .text.* .rodata .rodata.*) } > flash
+  .bss (NOLOAD) : { *(.bss .bss.*) } > dtcm
+}
+"""
+MAIN = """
+#include "net.h"
+#include <string.h>
+static int8_t in[net_INPUT0_COUNT], out[net_OUTPUT0_COUNT];
+int main(void);
+int main(void) { return net_init() + net_run(in, out); }
+void *memcpy(void *a, const void *b, size_t n) { (void)b; (void)n; return a; }
+void *memset(void *a, int b, size_t n) { (void)b; (void)n; return a; }
+"""
+
+
+@pytest.mark.needs("arm-none-eabi-gcc")
+def test_build_writes_a_linker_script_for_projects_of_ones_own(tmp_path: Path) -> None:
+    place = "code=itcm,weights=sram,arena=itcm+dtcm,data=dtcm,stack=dtcm"
+    files = simharness.build(MODEL, tmp_path, board="STM32F746", place=place, name="net")
+    (tmp_path / "all.ld").write_text(SCRIPT)
+    (tmp_path / "main.c").write_text(MAIN)
+    subprocess.run(
+        ("arm-none-eabi-gcc", "-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-d16",
+         "-O2", "-std=c99", "-ffunction-sections", "-fdata-sections", "-nostartfiles", "-nostdlib",
+         "-I.", "-T", "all.ld", "-e", "main", "-Wl,--no-warn-rwx-segments",
+         "main.c", "net.c", "net_weights.c", "-lgcc", "-o", "net.elf"),
+        cwd=tmp_path, check=True,
+    )  # fmt: skip
+    symbols = elf.parse((tmp_path / "net.elf").read_bytes()).symbols
+    chip = load_chip("STM32F746")
+
+    def home(symbol: str) -> str:
+        found = chip.memory_at(symbols[symbol].address)
+        return found.name if found else ""
+
+    assert (tmp_path / "net_place.ld") in files
+    assert home("net_run") == "itcm"
+    assert home("net_code_load") == home("net_weights_load") == "flash"
+    tables = [s.name for s in symbols.values() if s.kind == "object" and s.name.startswith("net_l")]
+    assert {home(name) for name in tables} == {"sram"}
+    assert {home(s) for s in symbols if s.startswith("net_arena_")} <= {"itcm", "dtcm"}
+    assert home("main") == "flash"
