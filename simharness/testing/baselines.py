@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from simharness.errors import UsageError
 from simharness.files import write_file
 from simharness.report.compare import EXACT, Comparison, Tolerance, compare
 from simharness.report.comparison_views import text
@@ -66,7 +67,11 @@ def check(
             f"new: no baseline {FOLDER}/{folder.name}/{path.name} (the compiler is part of the "
             "name); if these figures are right, run pytest --simharness-update and commit the file",
         )
-    found = compare(read(path), report, gates)
+    try:
+        base = read(path)
+    except UsageError as error:
+        raise UsageError(f"{error} (pytest --simharness-update writes it again)") from error
+    found = compare(base, report, gates)
     return Outcome("same" if found.ok else "worse", _words(found, path))
 
 

@@ -116,7 +116,9 @@ def sim(request: pytest.FixtureRequest) -> Sim:
     def run(
         model: str | Path, *, gate: bool = True, label: str = "", fail: str = "", **options: Any
     ) -> Report:
+        __tracebackhide__ = True
         import simharness
+        from simharness.errors import SimharnessError
 
         engine = _engine(request)
         if engine:
@@ -124,10 +126,13 @@ def sim(request: pytest.FixtureRequest) -> Sim:
         if not {"core", "board"} & set(options):
             options["core"] = DEFAULT_CORE
         options.setdefault("reuse", not request.config.getoption("--simharness-no-reuse"))
-        report = simharness.run(_beside(request, model), **options)
-        _record(request, report, label)
-        if gate:
-            failures.extend(_gated(request, report, label, fail))
+        try:
+            report = simharness.run(_beside(request, model), **options)
+            _record(request, report, label)
+            if gate:
+                failures.extend(_gated(request, report, label, fail))
+        except SimharnessError as error:  # a sentence for the user, whatever the way to it
+            raise error.with_traceback(None) from None
         return report
 
     return run

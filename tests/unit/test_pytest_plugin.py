@@ -148,7 +148,8 @@ def test_a_baseline_of_another_schema_is_refused(project: Project, tmp_path: Pat
     done = other.pytest("-k", "one")
 
     assert done.returncode == 1
-    assert "schema version 99" in done.stdout
+    assert "schema version 99" in done.stdout and "--simharness-update" in done.stdout
+    assert "serial.py" not in done.stdout
 
 
 @pytest.mark.parametrize("name, words", [("nowhere.onnx", "nowhere.onnx"), ("zoo:x", "shipped")])
@@ -162,6 +163,7 @@ def test_a_model_that_is_not_there(project: Project, name: str, words: str) -> N
 
     assert done.returncode == 1
     assert words in done.stdout
+    assert "pipeline.py" not in done.stdout  # what is wrong, not how we came to see it
 
 
 def test_cores_come_from_the_command_line_and_from_markers(tmp_path: Path) -> None:
