@@ -31,6 +31,7 @@ class BlockPlan(Structure):
 
     _fields_ = (
         ("cost", Cost),
+        ("bucket", c_uint32),
         ("operation_count", c_uint32),
         ("registers", c_uint32),
         ("unseen", c_uint32),

@@ -8,7 +8,7 @@ caches stand in between, and what everything costs; wait states follow the clock
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import Structure, c_int32, c_int64, c_uint32, c_uint64
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,6 +260,16 @@ def _spread(chip: Chip) -> Spread:
         status=table.get("status", "assumed"),
         scale=float(table.get("scale", 1.0)),
     )
+
+
+def added(some: Iterable[Totals], *, less: Iterable[Totals] = ()) -> Totals:
+    """The sum of several totals, less that of others."""
+    total = Totals()
+    for sign, found in ((1, some), (-1, less)):
+        for t in found:
+            for name, *_ in Totals._fields_:
+                setattr(total, name, getattr(total, name) + sign * getattr(t, name))
+    return total
 
 
 def stalls_of(system: MemorySystem, totals: Totals) -> MemoryStalls:

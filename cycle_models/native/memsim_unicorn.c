@@ -26,6 +26,7 @@ enum {
 
 typedef struct {
   ms_cost cost;
+  uint32_t bucket;  // whose time the block is; MS_NONE: that of the current layer
   uint32_t operation_count, registers, unseen;
   const ms_operation *operations;  // kept alive by the caller
 } ms_plan;
@@ -188,12 +189,17 @@ void ms_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
       }
       k = slot(f->known, f->room, pc, size);
     }
+    k->plan.bucket = MS_NONE;
     f->plan(pc, size, &k->plan);
     k->pc = pc;
     k->size = size;
     f->count++;
   }
-  if (f->bucket != NULL) set_bucket(f->sim, *f->bucket);
+  if (k->plan.bucket != MS_NONE) {
+    set_bucket(f->sim, k->plan.bucket);
+  } else if (f->bucket != NULL) {
+    set_bucket(f->sim, *f->bucket);
+  }
   simulate_block(f->sim, pc, size, &k->plan.cost);
   f->unseen += k->plan.unseen;
   if (k->plan.operation_count == 0) return;

@@ -74,10 +74,20 @@ class Emulated(Protocol):
     def image(self) -> Coded: ...
 
 
-class Feed:
-    """The simulator attached to an emulated core. Attach before any code runs."""
+_BLOCKS = 1 << 16
+"""Blocks that can be told apart; what is beyond counts together."""
 
-    def __init__(self, cpu: Emulated, system: MemorySystem, core: Core) -> None:
+
+class Feed:
+    """The simulator attached to an emulated core. Attach before any code runs.
+
+    It adds up by layer, or with `by_block` by executed block, for images whose functions are known
+    only afterwards.
+    """
+
+    def __init__(
+        self, cpu: Emulated, system: MemorySystem, core: Core, *, by_block: bool = False
+    ) -> None:
         if not isinstance(cpu.counter, NativeCounter):
             raise ToolMissingError(f"memory mode needs the native counter: {native.reason()}")
         # A pause would show the block that it fell on twice.
@@ -85,9 +95,18 @@ class Feed:
         self._library = _library()
         self._system = system
         self._names = (RUN, *cpu.image.layers)
-        self._sim = self._library.ms_new(ctypes.byref(system.config), len(self._names))
+        self._blocks: list[tuple[int, int]] = [(0, 0)]
+        buckets = _BLOCKS if by_block else len(self._names)
+        self._sim = self._library.ms_new(ctypes.byref(system.config), buckets)
         fill = planner(cpu.image.code, core)
-        self._plan = PlanFunction(lambda pc, size, into: fill(pc, size, into.contents))
+
+        def plan(pc: int, size: int, into: Any) -> None:
+            fill(pc, size, into.contents)
+            if by_block:
+                into.contents.bucket = len(self._blocks) if len(self._blocks) < _BLOCKS else 0
+                self._blocks.append((pc, size))
+
+        self._plan = PlanFunction(plan)
         self._feed = self._library.ms_feed_new(
             self._sim, cpu.counter.bucket_address, self._plan,
             ctypes.cast(uclib.uc_reg_read_batch, ctypes.c_void_p),
@@ -138,6 +157,17 @@ class Feed:
             name: self._library.ms_result(self._sim, bucket).contents
             for bucket, name in enumerate(self._names)
         }
+
+    def snapshot(self) -> tuple[Totals, ...]:
+        """Copies of what was added up so far, by block in the order of `blocks`."""
+        all_of_them = Totals * min(len(self._blocks), _BLOCKS)
+        first = ctypes.cast(self._library.ms_result(self._sim, 0), ctypes.POINTER(all_of_them))
+        return tuple(all_of_them.from_buffer_copy(first.contents))
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """Address and size of each block met so far; the first stands for what found no room."""
+        return tuple(self._blocks[:_BLOCKS])
 
     def stalls(self) -> dict[str, MemoryStalls]:
         """The stalls found so far, by layer."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from cycle_models.chip import load_chip
 from cycle_models.core import load_core
 from cycle_models.energy import Energy, energy_of
-from cycle_models.memory import memory_system, stalls_of
+from cycle_models.memory import added, memory_system, stalls_of
 from cycle_models.timing import ProfileTiming, Timing, time_profiles
 from simharness.errors import UsageError, translated
 from simharness.foreign import console, load
-from simharness.foreign.board import Board, between
+from simharness.foreign.board import Board, between, paid_between
 from simharness.foreign.functions import Function, by_function
 
 
@@ -83,9 +83,11 @@ def profile_console(
                 "nothing was measured: add `measure TEXT` to the console script before the command "
                 "that works, or say from where to where, or for how long"
             )
-        window, totals = between(*machine.window[:2])
+        opened, closed = machine.window[:2]
+        window = between(opened, closed)
+        paid = paid_between(opened, closed, machine.feed.blocks)
         code = machine.image.code
-        stalls = {window.name: stalls_of(system, totals)}
+        stalls = {window.name: stalls_of(system, added(paid.values()))}
         timing = time_profiles([window], code, core, memory=None if zero_wait else stalls)
         zero = time_profiles([window], code, core).total
         used = energy_of(timing.total.cycles, chip, clock)
@@ -96,7 +98,15 @@ def profile_console(
         timing=timing,
         zero_wait=zero,
         energy=used,
-        functions=by_function(window, code, core, machine.firmware.symbols),
+        functions=by_function(
+            window,
+            code,
+            core,
+            machine.firmware.symbols,
+            system=system,
+            paid=None if zero_wait else paid,
+            energy_per_cycle_uj=used.energy_uj.mid / timing.total.cycles.mid,
+        ),
         time_ms=1e3 * timing.total.cycles.mid / clock,
         clock_hz=clock,
         sent=bytes(machine.devices.sent).decode("ascii", "replace"),

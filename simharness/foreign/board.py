@@ -8,8 +8,9 @@ stalls, so firmware that measures itself prints what the model says.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from unicorn import arm_const
@@ -17,7 +18,7 @@ from unicorn.unicorn_py3.unicorn import UcError
 
 from cycle_models.chip import Chip
 from cycle_models.core import load_core
-from cycle_models.memory import MemorySystem, Totals
+from cycle_models.memory import MemorySystem, Totals, added
 from cycle_models.peripherals import peripherals
 from cycle_models.profile import Block, CodeImage, Edge, Profile
 from simharness.engines.unicorn_count import UNLIMITED, Key, attach
@@ -51,10 +52,10 @@ _SOME_BYTES = bytes(range(256))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """What had been counted when a timer was read."""
+    """What had been counted when a timer was read; `totals` by block as the feed lists them."""
 
     counts: dict[Key, int]
-    totals: Totals
+    totals: tuple[Totals, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +94,7 @@ class Board:
         for s in firmware.load:
             self._write(s.address, s.data)
         self.counter = attach(self.uc, [(r.memory.origin, r.data.size) for r in self.regions], [])
-        self.feed = Feed(self, system, load_core(chip.core))
+        self.feed = Feed(self, system, load_core(chip.core), by_block=True)
         self.devices = Devices(peripherals(chip), firmware.vectors, self.feed.now)
         self.devices.on_timer = self._on_timer
         self.devices.on_sent = self._on_sent
@@ -162,7 +163,7 @@ class Board:
             self._last = self._moment()
 
     def _moment(self) -> Moment:
-        return Moment(self.counter.finish(), Totals.from_buffer_copy(self.feed.totals()["(run)"]))
+        return Moment(self.counter.finish(), self.feed.snapshot())
 
     def measure_between(self, first: int, second: int) -> None:
         """Measure from the first time that `first` is reached to the next time of `second`."""
@@ -348,8 +349,8 @@ def _memories(chip: Chip) -> tuple[Memory, ...]:
     return tuple(real)
 
 
-def between(first: Moment, second: Moment) -> tuple[Profile, Totals]:
-    """What ran between two moments, and what the memories cost meanwhile."""
+def between(first: Moment, second: Moment) -> Profile:
+    """What ran between two moments."""
     blocks, edges = [], []
     for (bucket, source, size, target), n in sorted(second.counts.items()):
         count = n - first.counts.get((bucket, source, size, target), 0)
@@ -357,7 +358,17 @@ def between(first: Moment, second: Moment) -> tuple[Profile, Totals]:
             blocks.append(Block(source, size, count))
         elif count > 0:
             edges.append(Edge(source, target, count))
-    totals = Totals()
-    for name, *_ in Totals._fields_:
-        setattr(totals, name, getattr(second.totals, name) - getattr(first.totals, name))
-    return Profile("window", tuple(blocks), tuple(edges)), totals
+    return Profile("window", tuple(blocks), tuple(edges))
+
+
+def paid_between(
+    first: Moment, second: Moment, blocks: Sequence[tuple[int, int]]
+) -> Mapping[int, Totals]:
+    """What the memories cost meanwhile, by the address of the block that waited."""
+    paid: dict[int, Totals] = {}
+    for (address, _), now, before in zip_longest(blocks, second.totals, first.totals):
+        if now is None:
+            break
+        mine = added([now], less=[before] if before is not None else [])
+        paid[address] = added([paid[address], mine]) if address in paid else mine
+    return paid

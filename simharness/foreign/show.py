@@ -13,9 +13,12 @@ import simharness
 from simharness.foreign import Session
 
 _SHOWN = 25
+_STALLS = ("fetch_stalls", "data_stalls", "external")
 _COLUMNS = (
     "function", "address", "calls", "instructions", "cycles_low", "cycles_mid", "cycles_high",
-    "inclusive_cycles_mid",
+    "fetch_stall_cycles", "data_stall_cycles", "external_stall_cycles", "energy_uj",
+    "inclusive_cycles", "inclusive_fetch_stall_cycles", "inclusive_data_stall_cycles",
+    "inclusive_external_stall_cycles", "inclusive_energy_uj",
 )  # fmt: skip
 
 
@@ -46,21 +49,23 @@ def as_json(session: Session) -> str:
 
 
 def as_csv(session: Session) -> str:
-    """One line per function; cycles at zero wait states."""
+    """One line per function: its own cost, and with its callees."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for f in session.functions:
-        c = f.cycles
+        c, all_in = f.cycles, f.inclusive
         writer.writerow(
             (f.name, f"{f.address:#010x}", f.calls, f.instructions, round(c.low), round(c.mid),
-             round(c.high), round(f.inclusive_cycles))
+             round(c.high), *(round(f.breakdown[part]) for part in _STALLS), f"{f.energy_uj:.3f}",
+             round(all_in.cycles), *(round(getattr(all_in, part)) for part in _STALLS),
+             f"{all_in.energy_uj:.3f}")
         )  # fmt: skip
     return out.getvalue()
 
 
 def as_callgrind(session: Session) -> str:
-    """The call tree for KCachegrind; cycles at zero wait states.
+    """The call tree for KCachegrind: cycles, stalls by kind, and energy in nanojoules.
 
     A call costs its share of what the callee and everything below it took.
     """
@@ -71,21 +76,27 @@ def as_callgrind(session: Session) -> str:
         f"creator: simharness {simharness.__version__}",
         f"cmd: {session.firmware}",
         "positions: instr",
-        "events: Cycles",
+        "events: Cycles Fetch Data External Nj",
     ]
     for f in session.functions:
-        lines += ["", f"fn={f.name}", f"{f.address:#x} {round(f.cycles.mid)}"]
+        own = (f.cycles.mid, *(f.breakdown[part] for part in _STALLS), 1e3 * f.energy_uj)
+        lines += ["", f"fn={f.name}", f"{f.address:#x} {_events(own)}"]
         for name, calls in f.callees:
             callee = by_name.get(name)
             if callee is None or callee.calls == 0:
                 continue
-            cycles = round(callee.inclusive_cycles * calls / callee.calls)
+            below = callee.inclusive
+            costs = (below.cycles, *(getattr(below, p) for p in _STALLS), 1e3 * below.energy_uj)
             lines += [
                 f"cfn={name}",
                 f"calls={calls} {callee.address:#x}",
-                f"{f.address:#x} {cycles}",
+                f"{f.address:#x} {_events(costs, calls / callee.calls)}",
             ]
     return "\n".join(lines) + "\n"
+
+
+def _events(costs: tuple[float, ...], share: float = 1.0) -> str:
+    return " ".join(str(round(share * cost)) for cost in costs)
 
 
 def as_text(session: Session) -> str:
@@ -109,14 +120,18 @@ def as_text(session: Session) -> str:
     lines += [
         f"  resting on assumed figures: {100 * total.assumed_share:.1f} % of cycles",
         "",
-        f"{'own cycles':>14}  {'with callees':>14}  {'calls':>9}  function (zero wait states)",
+        f"{'own cycles':>13} {'fetch st.':>11} {'data st.':>11} {'own uJ':>9} "
+        f"{'with callees':>13} {'uJ':>9} {'calls':>8}  function",
     ]
     for f in session.functions[:_SHOWN]:
+        data = f.breakdown["data_stalls"] + f.breakdown["external"]
         lines.append(
-            f"{f.cycles.mid:>14,.0f}  {f.inclusive_cycles:>14,.0f}  {f.calls:>9,}  {f.name}"
+            f"{f.cycles.mid:>13,.0f} {f.breakdown['fetch_stalls']:>11,.0f} {data:>11,.0f} "
+            f"{f.energy_uj:>9.1f} {f.inclusive.cycles:>13,.0f} {f.inclusive.energy_uj:>9.1f} "
+            f"{f.calls:>8,}  {f.name}"
         )
     if len(session.functions) > _SHOWN:
-        lines.append(f"{'':>43}and {len(session.functions) - _SHOWN} more")
+        lines.append(f"{'':>83}and {len(session.functions) - _SHOWN} more")
     if session.unknown:
         known = ", ".join(f"{a:#010x}" for a in list(session.unknown)[:8])
         more = ", ..." if len(session.unknown) > 8 else ""

@@ -17,6 +17,7 @@ from simharness.foreign import Session, profile_console
 from simharness.foreign.board import Board
 from simharness.foreign.console import parse
 from simharness.foreign.load import read
+from simharness.foreign.show import as_csv
 
 pytestmark = pytest.mark.needs("arm-none-eabi-gcc")
 
@@ -73,6 +74,23 @@ def test_the_window_is_what_ran_between_the_two_timer_reads(firmware: Path) -> N
     assert session.timing.mode == "memory"
     assert session.timing.total.cycles.mid >= session.zero_wait.cycles.mid
     assert session.energy.energy_uj.mid > 0
+
+
+def test_stalls_and_energy_are_told_by_function(firmware: Path) -> None:
+    session = _run(firmware)
+    total = session.timing.total
+    for part in ("issue", "fetch_stalls", "data_stalls"):
+        parts = sum(f.breakdown[part] for f in session.functions)
+        assert parts == pytest.approx(total.breakdown[part], rel=0.02, abs=2)
+    assert sum(f.cycles.mid for f in session.functions) == pytest.approx(total.cycles.mid, rel=0.01)
+    assert sum(f.energy_uj for f in session.functions) == pytest.approx(
+        session.energy.energy_uj.mid, rel=0.01
+    )
+    assert total.breakdown["fetch_stalls"] > 0
+    say = next(f for f in session.functions if f.name == "say")
+    assert say.inclusive.energy_uj >= say.energy_uj
+    columns = as_csv(session).splitlines()[0].split(",")
+    assert {"fetch_stall_cycles", "data_stall_cycles", "energy_uj"} <= set(columns)
 
 
 def test_the_firmware_itself_prints_what_the_model_says(firmware: Path) -> None:
@@ -220,7 +238,7 @@ def test_a_whole_run_ends_where_the_program_does(bare: Path) -> None:
     assert runs[0].timing == runs[1].timing
     assert {f.name: f.calls for f in runs[0].functions} == {"leaf": 2, "twice": 1, "reset": 0}
     top = next(f for f in runs[0].functions if f.name == "reset")
-    assert top.inclusive_cycles == pytest.approx(sum(f.cycles.mid for f in runs[0].functions))
+    assert top.inclusive.cycles == pytest.approx(sum(f.cycles.mid for f in runs[0].functions))
 
 
 def test_a_whole_run_ends_with_its_time(firmware: Path) -> None:
