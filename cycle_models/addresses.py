@@ -10,7 +10,8 @@ left out and counted as unseen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal
 
 import capstone
@@ -47,7 +48,8 @@ class Operation:
 
     "read" and "write" access `count` units of `size_bytes` from that sum on and have no result;
     "load" does too and keeps what it read, extended. "extend" takes the low `size_bytes` of
-    `first`, signed or not. "shift_right" takes `constant` as the distance.
+    `first`, signed or not. "shift_right" takes `constant` as the distance. `at` is the address of
+    the instruction.
     """
 
     kind: Kind
@@ -59,6 +61,7 @@ class Operation:
     size_bytes: int = 0
     count: int = 1
     signed: bool = False
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +83,58 @@ def plan(decoder: Decoder, code: CodeImage, address: int, size: int) -> Plan:
     known = (1 << 15) - 1
     operations: list[Operation] = []
     unseen = 0
+    stores = _Stores()
     for i in block:
         raw = raws.get(i.address_of)
         made = None if raw is None else _operations(i, raw, code, known)
         if made is None:
             unseen += max(1, i.transfers) if i.kind in _MEMORY else 0
             made = ()
-        operations += made
+        made = tuple(map(stores.seen, made))
+        operations += (replace(o, at=i.address_of) for o in made)
         results = {o.into for o in made} - {_NONE}
         for name in i.writes:
             if name in _REGISTERS:
                 bit = 1 << _REGISTERS[name]
                 sure = _REGISTERS[name] in results and not i.conditional
                 known = known | bit if sure else known & ~bit
+                if not sure:
+                    stores.forget(_REGISTERS[name])
     return _pruned(operations, unseen)
+
+
+class _Stores:
+    """The words that a block has written itself: at its entry their new values are not there yet.
+
+    Addresses are compared as a register's value at some point plus a constant.
+    """
+
+    def __init__(self) -> None:
+        self._values = {r: (r, 0) for r in range(_NONE)}
+        self._fresh = count(_NONE + 1)
+        self._written: set[tuple[int, int]] = set()
+
+    def seen(self, o: Operation) -> Operation:
+        """The next operation, but a load of such a word is a read: its value is unknown."""
+        if o.kind in ("load", "read", "write") and o.first != _NONE and o.second == _NONE:
+            value, offset = self._values[o.first]
+            start = (offset + o.constant) % 2**32
+            words = {(value, (start + n) // 4) for n in range(o.size_bytes * o.count)}
+            if o.kind == "write":
+                self._written |= words
+            elif o.kind == "load" and words & self._written:
+                self.forget(o.into)
+                return replace(o, kind="read", into=_NONE, signed=False)
+        if o.kind == "add" and o.first != _NONE and o.second == _NONE:
+            value, offset = self._values[o.first]
+            self._values[o.into] = value, offset + o.constant
+        elif o.into != _NONE:
+            self.forget(o.into)
+        return o
+
+    def forget(self, register: int) -> None:
+        """The register was written with something else."""
+        self._values[register] = next(self._fresh), 0
 
 
 def _pruned(operations: list[Operation], unseen: int) -> Plan:
@@ -103,7 +144,7 @@ def _pruned(operations: list[Operation], unseen: int) -> Plan:
     for o in reversed(operations):
         useful = o.kind in ("read", "write") or needed >> o.into & 1
         if o.kind == "load" and not useful:
-            o = Operation("read", _NONE, o.first, o.second, o.shift, o.constant, o.size_bytes)
+            o = replace(o, kind="read", into=_NONE, signed=False)
             useful = True
         if not useful:
             continue

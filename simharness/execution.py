@@ -8,7 +8,6 @@ from dataclasses import replace
 from codegen import Compiled
 from cycle_models.core import load_core
 from cycle_models.energy import Energy, energy
-from cycle_models.memory import memory_system
 from cycle_models.timing import Timing, time_profiles
 from simharness import native, pipeline
 from simharness.engines.base import Engine, Trace
@@ -28,21 +27,36 @@ def require(engine: Engine) -> None:
 
 
 def image_for(
-    engine: Engine, compiled: Compiled, machine: Machine, built: Built, toolchain: str
+    engine: Engine,
+    compiled: Compiled,
+    machine: Machine,
+    built: Built,
+    toolchain: str,
+    mode: TimingMode = "zero-wait",
 ) -> Image:
-    """The image that `engine` runs: `built`, or one for the only memories that the engine knows."""
+    """The image that `engine` runs: `built`, or one for the only memories that the engine knows.
+
+    Those stand for the chip's own, one by one, where the chip's are to be simulated (`mode`) or
+    were asked for by name. Raises UsageError where the engine has no room for them.
+    """
     platform = getattr(engine, "platform", None)
     if getattr(engine, "measuring", False):
         return pipeline.link(compiled, machine, toolchain, measuring=True).image
     if platform is None:
         return built.image
-    # Where memories were asked for by name, the engine must have them.
-    memories = platform(machine.core) if machine.place == NOTHING_ASKED else ()
+    memories = platform(machine.core)
+    asked = machine.place != NOTHING_ASKED
+    move = getattr(engine, "moved", None)
+    if move is not None and (asked or (mode != "zero-wait" and not built.image.enlarged)):
+        memories, machine = (), replace(machine, chip=move(machine.chip, built.placement))
+    elif asked:  # the engine must have them, where they are
+        memories = ()
     own = pipeline.link(compiled, machine, toolchain, memories=memories, semihosting=True)
     return own.image
 
 
 def time_trace(
+    engine: Engine,
     trace: Trace,
     image: Image,
     machine: Machine,
@@ -51,23 +65,22 @@ def time_trace(
     budget: int,
     mode: TimingMode = "auto",
 ) -> Timing | None:
-    """Cycles of what `trace` counted, None where it counted nothing.
+    """Cycles of what `engine` counted in `trace`, None where it counted nothing.
 
     Memories that are not zero-wait are simulated on a run of their own (of `values`), unless `mode`
-    is "zero-wait", where the chip has any and the native simulator can be built: see `Timing.mode`.
+    is "zero-wait", where the chip has any, the engine can, and the native simulator can be built:
+    see `Timing.mode`.
     """
     if not trace.profiles:
         return None
     core = load_core(machine.core)
     if mode == "zero-wait":
         return time_profiles(trace.profiles, image.code, core)
-    system = memory_system(machine.chip, clock_hz=machine.clock_hz)
-    simulated = system.config.region_count > 0 and not image.enlarged and native.load() is not None
-    if not simulated or trace.engine.name != "unicorn":
+    simulate = getattr(engine, "memory_stalls", None)
+    slow = bool(machine.chip.table.get("region")) and not image.enlarged
+    if not slow or simulate is None or native.load() is None:
         return time_profiles(trace.profiles, image.code, core)
-    from simharness.engines.unicorn_memory import memory_stalls
-
-    stalls = memory_stalls(image, values, system, core, budget=budget)
+    stalls = simulate(image, values, machine.chip, machine.clock_hz, budget=budget)
     return time_profiles(trace.profiles, image.code, core, memory=stalls)
 
 

@@ -97,13 +97,16 @@ def _one(
     progress(f"running {given.path} on {target}")
     seen = Gdb(target, seconds=seconds).run(built.image, [values], budget=BUDGET)
     progress(f"modelling {given.path}")
-    emulated = UnicornEngine().run(built.image, [values], budget=BUDGET)
+    emulator = UnicornEngine()
+    emulated = emulator.run(built.image, [values], budget=BUDGET)
     if seen.outputs != emulated.outputs:
         raise GateError(f"{given.path}: the board computes other outputs than the emulator")
     if seen.cycles is None:
         raise FaultError(f"{given.path}: {seen.engine.version}")
     modelled = [
-        execution.time_trace(emulated, built.image, machine, values, budget=BUDGET, mode=mode)
+        execution.time_trace(
+            emulator, emulated, built.image, machine, values, budget=BUDGET, mode=mode
+        )
         for mode in ("zero-wait", "auto")
     ]
     core_cycles, all_cycles = (round(m.total.cycles.mid) if m else 0 for m in modelled)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from codegen import Compiled
 from simharness import pipeline
-from simharness.engines.calls import return_addresses
 from simharness.engines.unicorn import UnicornEngine
 from simharness.image import Image, Memory
 from simharness.options import BUDGET
@@ -98,7 +97,7 @@ def project(
 
 def _script(name: str, chip: str, image: Image, count: int) -> str:
     begin = image.symbols["sim_invoke"].address
-    (end,) = return_addresses(image, frozenset((begin,)))
+    end = image.symbols["sim_returned"].address
     keep, tell = (
         "import __builtin__; __builtin__.sim_begin = self.ExecutedInstructions",
         "import __builtin__; self.InfoLog('{} took %d instructions' % "

@@ -62,13 +62,13 @@ def run(model: str | Path, o: RunOptions, progress: Progress) -> Report:
             progress("computing references")
             suite = check.suite(path, compiled, inputs=o.inputs, samples=o.samples, seed=o.seed)
             progress(f"emulating {len(suite.inputs)} inferences")
-            image = execution.image_for(emulator, compiled, machine, built, o.toolchain)
+            image = execution.image_for(emulator, compiled, machine, built, o.toolchain, o.timing)
             trace = emulator.run(image, suite.inputs, budget=o.budget)
             progress("comparing")
             checked = suite.compare(trace.outputs, built.image, budget=o.budget)
             progress("timing")
             timed = execution.time_trace(
-                trace, image, machine, suite.inputs[0], budget=o.budget, mode=o.timing
+                emulator, trace, image, machine, suite.inputs[0], budget=o.budget, mode=o.timing
             )
             used = execution.energy_of(timed, machine)
             watched = None

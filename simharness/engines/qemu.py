@@ -2,88 +2,40 @@
 """QEMU as an engine: a subprocess, driven over semihosting, counted by our own TCG plugin.
 
 QEMU 7.2 and newer. Its boards fix core and memory map, so the image is linked for the board that
-`platform` names. The plugin (simharness/native/qemu_plugin.c) counts whole executed blocks between
-the call of `sim_invoke` and its return, by layer, over the first input set.
+`platform` names, or for the chip with its memories `moved` there. The plugin
+(simharness/native/qemu_plugin.c) counts whole executed blocks between the call of `sim_invoke` and
+its return, by layer, over the first input set; in memory mode it simulates the chip's memories too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from cycle_models.profile import Block, Edge, Profile
-from simharness import elf, native
+from cycle_models import memory
+from cycle_models.chip import Chip
+from cycle_models.core import load_core
+from cycle_models.memory import Totals, memory_system, stalls_of
+from cycle_models.timing import MemoryStalls
+from simharness import native
+from simharness.engines import qemu_boards, qemu_profile
 from simharness.engines.base import EngineInfo, Missing, Trace
+from simharness.engines.qemu_boards import Board, board
+from simharness.engines.qemu_plans import Plans
 from simharness.errors import FaultError, ToolMissingError, UsageError
+from simharness.firmware import Placement
 from simharness.image import Image, Memory
 
 PROGRAM = "qemu-system-arm"
 INSTALL = "apt-get install qemu-system-arm"
-_MEGA = 1 << 20
 _RUN_FAILED = 3
 """What semihost.c says when the model's run function returned an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """A QEMU machine: what it is called, which core it has, and where its memories are."""
-
-    machine: str
-    cpu: str
-    memories: tuple[Memory, ...]
-
-
-_MPS2 = (
-    Memory("FLASH", 0x0000_0000, 4 * _MEGA, writable=False),
-    Memory("RAM", 0x2000_0000, 4 * _MEGA, writable=True),
-)
-_BOARDS = {
-    "m0": Board("microbit", "cortex-m0", (
-        Memory("FLASH", 0, 256 << 10, writable=False),
-        Memory("RAM", 0x2000_0000, 16 << 10, writable=True),
-    )),
-    "m3": Board("mps2-an385", "cortex-m3", _MPS2),
-    "m4": Board("mps2-an386", "cortex-m4", _MPS2),
-    "m7": Board("mps2-an500", "cortex-m7", _MPS2),
-    "m33": Board("mps2-an505", "cortex-m33", (
-        Memory("FLASH", 0x1000_0000, 4 * _MEGA, writable=False),
-        Memory("RAM", 0x3800_0000, 4 * _MEGA, writable=True),
-    )),
-}  # fmt: skip
-
-
-_F2 = (
-    Memory("FLASH", 0x0800_0000, _MEGA, writable=False),
-    Memory("RAM", 0x2000_0000, 128 << 10, writable=True),
-)
-_WITH_TRUE_MEMORIES: Mapping[str, tuple[Board, ...]] = {
-    "m0plus": (Board("netduino2", "cortex-m3", _F2),),
-    "m3": (Board("netduino2", "cortex-m3", _F2),),
-    "m4": (Board("netduinoplus2", "cortex-m4", _F2),),
-}
-"""For images that keep the addresses of their chip: machines laid out like STM32F2 and F4."""
-
-
-def _holds(memory: Memory, first: int, end: int) -> bool:
-    return memory.origin <= first and end <= memory.origin + memory.size_bytes
-
-
-def board(core: str, *, small: bool = False) -> Board:
-    """The board for a core.
-
-    ARMv6-M code runs on the M3 board, whose memory holds real networks and whose instruction set
-    contains it, unless `small` asks for the Cortex-M0 of the micro:bit (16 KiB RAM), which faults
-    on anything that ARMv6-M lacks.
-    """
-    if core == "m0plus":
-        return _BOARDS["m0" if small else "m3"]
-    return _BOARDS[core]
 
 
 class Qemu:
@@ -106,33 +58,67 @@ class Qemu:
         """The memories an image must be linked for; it also needs the semihosting server."""
         return board(core, small=self._small).memories
 
-    def _where(self, image: Image) -> Board:
-        """The board that has memory wherever the image needs it."""
-        usual = board(image.core, small=self._small)
-        more = () if self._small else _WITH_TRUE_MEMORIES.get(image.core, ())
-        needed = _extents(image)
-        for where in (usual, *more):
-            if all(any(_holds(m, *e) for m in where.memories) for e in needed):
-                return where
-        first = min(needed)[0]
-        raise UsageError(
-            f"qemu has no {usual.cpu} machine with memory at every address of this image, which "
-            f"starts at {first:#010x} ({', '.join(b.machine for b in (usual, *more))} were looked "
-            "at): use --engine unicorn or renode, or leave --place out"
-        )
-
     def run(self, image: Image, inputs: Sequence[tuple[bytes, ...]], *, budget: int) -> Trace:
         """Run all input sets in one process; the first one's blocks make the profiles.
 
         Raises FaultError for a fault, with layer and symbol, for a used-up budget, and for a
         process that neither ends nor executes anything that our plugin sees.
         """
+        done = self._session(image, inputs, budget)
+        profiles = qemu_profile.profiles(done.counts, ("(run)", *image.layers), image.code)
+        return Trace(
+            outputs=done.outputs,
+            profiles=(*profiles[1:], profiles[0]),
+            instructions=sum(
+                int(f[4]) * int(f[5]) for f in (line.split() for line in done.counts) if f[0] == "B"
+            ),
+            cycles=None,
+            stack_bytes=None,
+            engine=self.describe(),
+        )
+
+    def moved(self, chip: Chip, placement: Placement) -> Chip:
+        """The chip that a placed program must be linked for to have its memories simulated.
+
+        Raises UsageError where QEMU's machine has no room for them.
+        """
+        return qemu_boards.moved(chip, placement, board(chip.core, small=self._small))
+
+    def memory_stalls(
+        self, image: Image, values: tuple[bytes, ...], chip: Chip, clock_hz: int, *, budget: int
+    ) -> Mapping[str, MemoryStalls]:
+        """The stalls of one inference from cold caches, by layer name, and "(run)" for the rest.
+
+        `image` is one for the `moved` chip. The figures are those of the unicorn engine's memory
+        mode. Raises FaultError as any run.
+        """
+        there = qemu_boards.relocated(chip, {m.name: m.origin for m in image.memories})
+        system = memory_system(there, clock_hz=clock_hz)
+        plans = Plans(image.code, load_core(image.core), bytes(system.config))
+        counts = self._session(image, [values], budget, plans).counts
+        fields = (line.split() for line in counts if line.startswith("M "))
+        totals = [Totals(*map(int, numbers)) for _, _, *numbers in fields]
+        return {
+            name: stalls_of(system, t)
+            for name, t in zip(("(run)", *image.layers), totals, strict=True)
+        }
+
+    def _session(
+        self,
+        image: Image,
+        inputs: Sequence[tuple[bytes, ...]],
+        budget: int,
+        plans: Plans | None = None,
+    ) -> _Done:
+        """One process; with `plans` in memory mode."""
         if absent := self.missing():
             raise ToolMissingError(f"{absent.what}: {absent.remedy}")
         if not inputs:
             raise UsageError("an engine needs at least one set of inputs")
         sizes = _output_sizes(image)
-        where = self._where(image)
+        where = board(image.core, small=self._small)
+        if not qemu_boards.holds(where, image.memories):
+            raise UsageError(f"the image is not linked for QEMU's {where.machine}")
         with tempfile.TemporaryDirectory(prefix="simharness-qemu-") as place:
             folder = Path(place)
             (folder / "image.elf").write_bytes(image.elf)
@@ -146,32 +132,21 @@ class Qemu:
                 f"fault={image.symbols['sim_fault'].address:x}",
             ))  # fmt: skip
             # 20 million instructions a second are far below what it does; this is for hangs.
-            status, words = _execute(where, plugin, folder, 20 + budget * len(inputs) / 20e6)
+            status, words = _execute(where, plugin, folder, 20 + budget * len(inputs) / 20e6, plans)
             raw = _read(folder / "sim_out.bin")
             counts = _read(folder / "counts.txt").decode().splitlines()
         _verdict(image, where, status, words, counts)
         if len(raw) != sum(sizes) * len(inputs):
             raise FaultError(f"qemu: the program wrote {len(raw)} bytes of output before it ended")
-        run, *layers = _profiles(counts[:-1], ("(run)", *image.layers))
-        return Trace(
-            outputs=_split(raw, sizes, len(inputs)),
-            profiles=(*layers, run),
-            instructions=sum(
-                int(f[4]) * int(f[5]) for f in (line.split() for line in counts) if f[0] == "B"
-            ),
-            cycles=None,
-            stack_bytes=None,
-            engine=self.describe(),
-        )
+        return _Done(_split(raw, sizes, len(inputs)), counts[:-1])
 
 
-def _extents(image: Image) -> list[tuple[int, int]]:
-    """First address and end of everything that the image loads or uses."""
-    parsed = elf.parse(image.elf)
-    return [
-        *((s.address, s.address + len(s.data)) for s in parsed.load),
-        *((address, address + size) for address, size in parsed.places.values()),
-    ]
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a run left: outputs, and the plugin's lines but the last."""
+
+    outputs: tuple[tuple[bytes, ...], ...]
+    counts: Sequence[str]
 
 
 def _read(path: Path) -> bytes:
@@ -206,20 +181,40 @@ def _output_sizes(image: Image) -> list[int]:
     return sizes
 
 
-def _execute(where: Board, plugin: str, folder: Path, seconds: float) -> tuple[int, str]:
-    """Status and first words of a QEMU that ran to its end. FaultError when it does not end."""
-    command = (
-        PROGRAM, "-machine", where.machine, "-nodefaults", "-display", "none", "-monitor", "none",
-        "-serial", "null", "-semihosting-config", "enable=on,target=native",
-        "-plugin", plugin, "-kernel", "image.elf",
+def command(machine: str) -> tuple[str, ...]:
+    """Runs image.elf on a machine, its files in the working directory."""
+    return (
+        PROGRAM, "-machine", machine, "-nodefaults", "-display", "none", "-monitor", "none",
+        "-serial", "null", "-semihosting-config", "enable=on,target=native", "-kernel", "image.elf",
     )  # fmt: skip
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
+
+
+def _execute(
+    where: Board, plugin: str, folder: Path, seconds: float, plans: Plans | None
+) -> tuple[int, str]:
+    """Status and first words of a QEMU that ran to its end. FaultError when it does not end."""
+    with plans or contextlib.nullcontext():
+        if plans is not None:
+            (folder / "memory.bin").write_bytes(plans.config)
+            plugin += f",memory=memory.bin,ask={plans.ask},answer={plans.answer}"
+        process = subprocess.Popen(
+            (*command(where.machine), "-plugin", plugin),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=(plans.ask, plans.answer) if plans else (),
         )
-    except subprocess.TimeoutExpired as error:
-        raise FaultError(f"qemu: {where.machine} did not end within {seconds:.0f} s") from error
-    return done.returncode, next(iter(done.stderr.strip().splitlines()), "")
+        try:
+            if plans is not None:
+                plans.started()
+            _, words = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise FaultError(f"qemu: {where.machine} did not end within {seconds:.0f} s") from error
+        finally:
+            process.kill()
+            process.wait()
+    return process.returncode, next(iter(words.strip().splitlines()), "")
 
 
 def _split(raw: bytes, sizes: Sequence[int], runs: int) -> tuple[tuple[bytes, ...], ...]:
@@ -233,25 +228,6 @@ def _split(raw: bytes, sizes: Sequence[int], runs: int) -> tuple[tuple[bytes, ..
     return tuple(outputs)
 
 
-def _profiles(lines: Sequence[str], names: Sequence[str]) -> tuple[Profile, ...]:
-    blocks: list[list[Block]] = [[] for _ in names]
-    edges: dict[tuple[int, int, int], int] = defaultdict(int)
-    for fields in (line.split() for line in lines):
-        bucket = int(fields[1])
-        if fields[0] == "B":
-            blocks[bucket].append(Block(int(fields[2], 16), int(fields[3]), int(fields[5])))
-        else:
-            edges[bucket, int(fields[2], 16), int(fields[3], 16)] += int(fields[4])
-    return tuple(
-        Profile(
-            name,
-            tuple(sorted(blocks[k], key=lambda b: (b.address, b.size_bytes))),
-            tuple(Edge(s, t, n) for (b, s, t), n in sorted(edges.items()) if b == k),
-        )
-        for k, name in enumerate(names)
-    )
-
-
 @cache
 def _version() -> str:
     text = subprocess.run((PROGRAM, "--version"), capture_output=True, text=True, check=True).stdout
@@ -262,4 +238,6 @@ def _plugin() -> Path:
     """The plugin for this QEMU. From 8.2 on QEMU refuses plugins of API version 1."""
     major, minor = (int(part) for part in _version().split(" ")[0].split(".")[:2])
     api = 1 if (major, minor) < (8, 2) else 2
-    return native.build("qemu_plugin.c", defines=(f"SIM_PLUGIN_VERSION={api}",))
+    return native.build(
+        "qemu_plugin.c", defines=(f"SIM_PLUGIN_VERSION={api}",), include=memory.SOURCE.parent
+    )

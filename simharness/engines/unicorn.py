@@ -10,7 +10,11 @@ from importlib import metadata
 import numpy as np
 from unicorn.arm_const import UC_ARM_REG_R0
 
+from cycle_models.chip import Chip
+from cycle_models.core import load_core
+from cycle_models.memory import memory_system
 from cycle_models.profile import Profile
+from cycle_models.timing import MemoryStalls
 from simharness import native
 from simharness.engines import legality
 from simharness.engines.base import EngineInfo, Missing, Trace
@@ -85,6 +89,16 @@ class UnicornEngine:
             stack_bytes=stack,
             engine=self.describe(),
         )
+
+    def memory_stalls(
+        self, image: Image, values: tuple[bytes, ...], chip: Chip, clock_hz: int, *, budget: int
+    ) -> Mapping[str, MemoryStalls]:
+        """The stalls of one inference from cold caches, by layer name, and "(run)" for the rest."""
+        from simharness.engines import unicorn_memory
+
+        system = memory_system(chip, clock_hz=clock_hz)
+        core = load_core(image.core)
+        return unicorn_memory.memory_stalls(image, values, system, core, budget=budget)
 
     def _booted(self, image: Image, *, check_alignment: bool = False, count: bool = True) -> Cpu:
         cpu = Cpu(

@@ -84,10 +84,11 @@ def sources(
 ) -> Mapping[str, str]:
     """The firmware's C by file name; without a program, a main that only gets ready.
 
-    With `semihosting` main then serves runs by itself, from file to file, for engines that want it;
-    with `showing` it runs once and writes its outputs as text; with `measuring` the program can
-    count its own cycles.
+    With `semihosting` the program serves runs by itself, from file to file, for engines that want
+    it; with `showing` it runs once and writes its outputs as text; either leaves all else where it
+    is. With `measuring` the program can count its own cycles.
     """
+    serving = semihosting or showing
     ports = {
         "inputs": program.inputs if program else (),
         "outputs": program.outputs if program else (),
@@ -95,17 +96,16 @@ def sources(
     main = _TEMPLATES.get_template("main.c.j2").render(
         name=program.name if program else "",
         header=program.header if program else "",
-        serving=semihosting or showing,
         **ports,
     )
     server = "show.c.j2" if showing else "semihost.c.j2"
     served = _TEMPLATES.get_template(server).render(name=program.name if program else "", **ports)
     return {
         "sim_main.c": main,
-        "sim_startup.c": _read("startup.c"),
+        "sim_startup.c": ("#define main sim_main\n" if serving else "") + _read("startup.c"),
         "sim_memory.c": _read("memory.c"),
         "string.h": _read("string.h"),
-        **({"sim_semihost.c": served} if semihosting or showing else {}),
+        **({"sim_semihost.c": served} if serving else {}),
         **({"sim_measure.c": _read("measure.c")} if measuring else {}),
     }
 

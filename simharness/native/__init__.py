@@ -55,15 +55,16 @@ def reason() -> str:
     return _load()[1]
 
 
-def build(source: str, *, defines: Sequence[str] = ()) -> Path:
+def build(source: str, *, defines: Sequence[str] = (), include: Path | None = None) -> Path:
     """The shared library made of a C file of this folder, from the cache where possible.
 
+    It may include its neighbours and the files in the folder `include`.
     Raises ToolMissingError when no host compiler is installed, or none can build it.
     """
     flags = (*_FLAGS, *(f"-D{d}" for d in defines))
-    folder = _HERE.joinpath(source).parent
-    parts = sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h"))
-    text = b"".join(p.read_bytes() for p in parts)  # a source may include its neighbours
+    folders = (_HERE.joinpath(source).parent, *((include,) if include else ()))
+    parts = [p for f in folders for p in sorted(f.iterdir()) if p.suffix in (".c", ".h")]
+    text = b"".join(p.read_bytes() for p in parts)
     libc = platform.libc_ver()[0]
     name = user_cache.key(text, Path(source).name, *flags, sys.platform, platform.machine(), libc)
     path = user_cache.folder() / "native" / f"{name}.so"
@@ -72,7 +73,8 @@ def build(source: str, *, defines: Sequence[str] = ()) -> Path:
     reasons = []
     for command in _host_compilers():
         try:
-            user_cache.write_atomic(path, _compile(command, source, flags))
+            seen = (*flags, f"-I{include}") if include else flags
+            user_cache.write_atomic(path, _compile(command, source, seen))
             return path
         except (OSError, subprocess.SubprocessError) as error:
             reasons.append(f"{Path(command[0]).name}: {error}")

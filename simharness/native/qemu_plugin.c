@@ -12,6 +12,8 @@
 // the one at `fault`, or of the one that used up the `budget` of instructions per call. The last two
 // end the emulator at once.
 //
+// With memory=FILE ask=FD answer=FD the memories are simulated too: see qemu_memory.c.
+//
 // Debian ships no qemu-plugin.h, so the part of the ABI that is used is declared here by hand.
 #define _DEFAULT_SOURCE
 #include <inttypes.h>
@@ -23,6 +25,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "qemu_memory.c"
+
 #ifndef SIM_PLUGIN_VERSION
 #define SIM_PLUGIN_VERSION 1
 #endif
@@ -30,12 +34,16 @@
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-enum { CB_NO_REGS = 0, STOPPED = 57 };
+enum { CB_NO_REGS = 0, MEM_RW = 3, STOPPED = 57 };
 
 extern void qemu_plugin_register_vcpu_tb_trans_cb(
     uint64_t id, void (*callback)(uint64_t id, struct qemu_plugin_tb *tb));
 extern void qemu_plugin_register_vcpu_tb_exec_cb(
     struct qemu_plugin_tb *tb, void (*callback)(unsigned vcpu, void *data), int flags, void *data);
+extern void qemu_plugin_register_vcpu_mem_cb(
+    struct qemu_plugin_insn *insn,
+    void (*callback)(unsigned vcpu, uint32_t info, uint64_t address, void *data), int flags,
+    int access, void *data);
 extern void qemu_plugin_register_atexit_cb(
     uint64_t id, void (*callback)(uint64_t id, void *data), void *data);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
@@ -61,6 +69,7 @@ struct block {
   uint32_t address, bytes, instructions;
   unsigned layer;  // k + 1 when layer k starts here
   struct tally *by_bucket;
+  memory_plan plan;  // in memory mode
 };
 
 enum { TABLE = 1 << 14 };
@@ -94,6 +103,7 @@ static struct block *block_of(uint32_t address, uint32_t bytes, uint32_t instruc
   for (unsigned k = 0; k < n_layers; k++) {
     if (layers[k] == address) b->layer = k + 1;
   }
+  if (memory != NULL) memory_plan_block(&b->plan, address, bytes);
   b->next = *slot;
   *slot = b;
   return b;
@@ -146,23 +156,42 @@ static void executed(unsigned vcpu, void *data) {
   } else if (bucket != 0 && b->address == return_address) {
     bucket = 0;
   }
+  if (memory != NULL) memory_begin(&b->plan, b->address, b->bytes, bucket);
   b->by_bucket[bucket].count++;
   if (previous != NULL) count_edge(previous, b);
   previous = b;
   previous_bucket = bucket;
 }
 
+// Not qemu_plugin_insn_size: it counts a halfword that the translator peeked at behind a page's end.
+static uint32_t size_of(const struct qemu_plugin_insn *insn) {
+  uint16_t first;
+  memcpy(&first, qemu_plugin_insn_data(insn), sizeof first);
+  return first >= 0xE800u ? 4u : 2u;
+}
+
+static void accessed(unsigned vcpu, uint32_t info, uint64_t address, void *data) {
+  (void)vcpu;
+  (void)info;
+  const access_plan *a = data;
+  if (state == COUNTING) memory_access(a->at, (uint32_t)address);
+}
+
 static void translated(uint64_t id, struct qemu_plugin_tb *tb) {
   (void)id;
   const size_t n = qemu_plugin_tb_n_insns(tb);
   uint32_t bytes = 0;
-  for (size_t i = 0; i < n; i++) {
-    // Not qemu_plugin_insn_size: it counts a halfword that the translator peeked at behind a page's end.
-    uint16_t first;
-    memcpy(&first, qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), sizeof first);
-    bytes += first >= 0xE800u ? 4u : 2u;
-  }
+  for (size_t i = 0; i < n; i++) bytes += size_of(qemu_plugin_tb_get_insn(tb, i));
   struct block *b = block_of((uint32_t)qemu_plugin_tb_vaddr(tb), bytes, (uint32_t)n);
+  for (uint32_t i = 0, k = 0, at = b->address; i < n && k < b->plan.count; i++) {
+    struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+    access_plan *a = &b->plan.accesses[k];
+    if (a->at == at) {
+      qemu_plugin_register_vcpu_mem_cb(insn, accessed, CB_NO_REGS, MEM_RW, a);
+      k++;
+    }
+    at += size_of(insn);
+  }
   qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, CB_NO_REGS, b);
 }
 
@@ -184,6 +213,7 @@ static void write_counts(const char *end, unsigned where, uint32_t address) {
       }
     }
   }
+  if (memory != NULL) memory_write(out, n_layers + 1);
   fprintf(out, "%s %u %" PRIx32 "\n", end, where, address);
   fclose(out);
 }
@@ -214,6 +244,7 @@ static bool read_layers(const char *path) {
 
 EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv) {
   (void)info;
+  const char *memory_path = NULL;
   for (int i = 0; i < argc; i++) {
     const char *value = strchr(argv[i], '=');
     if (value == NULL) return 1;
@@ -223,8 +254,12 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **a
     if (strncmp(argv[i], "fault=", 6) == 0) fault_address = (uint32_t)strtoul(value, NULL, 16);
     if (strncmp(argv[i], "budget=", 7) == 0) budget = strtoll(value, NULL, 10);
     if (strncmp(argv[i], "layers=", 7) == 0 && !read_layers(value)) return 1;
+    if (strncmp(argv[i], "memory=", 7) == 0) memory_path = value;
+    if (strncmp(argv[i], "ask=", 4) == 0) memory_ask = atoi(value);
+    if (strncmp(argv[i], "answer=", 7) == 0) memory_answer = atoi(value);
   }
   if (out_path == NULL || start_address == 0 || fault_address == 0 || layers == NULL) return 1;
+  if (memory_path != NULL && !memory_open(memory_path, n_layers + 1)) return 1;
   qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
   qemu_plugin_register_atexit_cb(id, finished, NULL);
   return 0;

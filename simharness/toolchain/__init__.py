@@ -136,7 +136,7 @@ def _compile(
 
     def compile_unit(number: int) -> str:
         extra = () if units[number] in given else compilers.FIRMWARE_FLAGS[compiler.name]
-        output = f"{number}.o"
+        output = f"{number}_{Path(units[number]).stem}.o"  # the linker script knows a name
         command = (*compiler.command, *flags, *extra, "-I.", "-c", units[number], "-o", output)
         compilers.run(command, folder)
         return output
