@@ -88,8 +88,10 @@ def moved(chip: Chip, placement: Placement, where: Board) -> Chip:
             )
         origins[memory.name] = free[area]
         free[area] = -(-(free[area] + memory.size_bytes) // _STEP) * _STEP
-    roles = {role: getattr(placement, role) for role in chip.placement}
-    roles["code"] = placement.boot  # what a user asked for comes on top
+    roles = {  # what was asked for by name comes on top
+        "code": placement.boot, "weights": placement.weights, "data": placement.data,
+        "arena": placement.arena[0], "stack": placement.stack,
+    }  # fmt: skip
     return replace(relocated(chip, origins), placement=roles)
 
 
