@@ -15,6 +15,7 @@ from codegen.kernels.base import Variant
 from codegen.load import load
 from codegen.passes import lower
 from codegen.passes.dead_channels import Savings, remove_dead_channels
+from codegen.passes.fuse_residual import fuse_residuals
 from codegen.planner import Bank, MemoryPlan, Strategy, plan_banks
 from codegen.planner.check import check
 from codegen.planner.materialize import materialize
@@ -90,7 +91,8 @@ def compile_lowered(
     """As `compile_model`, from a graph in the lowered dialect."""
     safe_name = model_name(name)
     live, savings = remove_dead_channels(graph)
-    made = arrange(materialize(live), target, strategy, patches, ram_limit_bytes)
+    whole = fuse_residuals(materialize(live), target)
+    made = arrange(whole, target, strategy, patches, ram_limit_bytes)
     program = build_program(safe_name, made.graph, made.selection, made.plan, target)
     check(program, made.graph, made.selection, target)
     return Compiled(

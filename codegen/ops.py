@@ -123,6 +123,19 @@ class BinaryS8:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ConvAddS8:
+    """x, w, b as in ConvS8, r[N,Ho,Wo,Co] int8 -> y[N,Ho,Wo,Co] int8: r and the convolution's
+    output, which is rounded to its own int8 first, added up.
+
+    `add` does not broadcast; `place` tells which of its inputs the convolution makes (0: a, 1: b).
+    """
+
+    conv: ConvS8
+    add: BinaryS8
+    place: Literal[0, 1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PReluS8:
     """x int8, slope float32 constant -> int8: x, or x * slope where x is not positive.
 
@@ -316,6 +329,7 @@ class Resize:
 
 Op = (
     ConvS8 | ConvF32 | DenseS8 | DenseF32 | MatMulS8 | MatMulF32 | BinaryS8 | BinaryF32
-    | PReluS8 | LutS8 | UnaryF32 | MaxPool | AvgPoolS8 | AvgPoolF32 | SoftmaxS8 | SoftmaxF32
-    | Quantize | Dequantize | FlipSign | View | Copy | Transpose | Concat | Slice | Pad | Resize
+    | ConvAddS8 | PReluS8 | LutS8 | UnaryF32 | MaxPool | AvgPoolS8 | AvgPoolF32
+    | SoftmaxS8 | SoftmaxF32 | Quantize | Dequantize | FlipSign | View | Copy
+    | Transpose | Concat | Slice | Pad | Resize
 )  # fmt: skip

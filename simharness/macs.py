@@ -10,14 +10,14 @@ from __future__ import annotations
 from math import prod
 
 from codegen.ir import Graph, Node
-from codegen.ops import ConvF32, ConvS8, DenseF32, DenseS8, MatMulF32, MatMulS8
+from codegen.ops import ConvAddS8, ConvF32, ConvS8, DenseF32, DenseS8, MatMulF32, MatMulS8
 
 
 def macs(node: Node, graph: Graph) -> int:
     """The multiply-accumulates of one lowered node."""
     shape = graph.tensors[node.outputs[0]].shape
     match node.op:
-        case ConvS8() | ConvF32():
+        case ConvS8() | ConvF32() | ConvAddS8():
             return prod(shape) * prod(graph.tensors[node.inputs[1]].shape[1:])
         case DenseS8() | DenseF32() | MatMulS8() | MatMulF32():
             return prod(shape) * graph.tensors[node.inputs[0]].shape[-1]

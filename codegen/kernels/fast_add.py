@@ -13,6 +13,7 @@ from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Overlap
 from codegen.kernels.fast import Plan, planned
 from codegen.ops import BinaryS8
+from codegen.requant import I64
 from codegen.target import Target
 
 _TRIES = 300
@@ -20,7 +21,7 @@ _TRIES = 300
 
 @dataclass(frozen=True, slots=True)
 class AddRecipe:
-    """`y = clamp((offset + (a_factor * a >> 8) + (b_factor * b >> 8)) >> shift, lo, hi)`."""
+    """`y = clamp((offset + (a_factor * a >> bits) + (b_factor * b >> bits)) >> shift, lo, hi)`."""
 
     a_factor: int
     b_factor: int
@@ -28,7 +29,7 @@ class AddRecipe:
     shift: int
 
 
-def add_table(op: BinaryS8) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def add_table(op: BinaryS8) -> I64:
     """What the operator gives for all pairs, shape (256, 256), a first."""
     a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128), indexing="ij")
     tensors = {n: Tensor(n, (256, 256), "int8") for n in "aby"}
@@ -45,31 +46,49 @@ def _around(tries: int) -> Iterator[tuple[int, int]]:
     yield from pairs[:tries]
 
 
-def add_recipe(op: BinaryS8) -> AddRecipe | None:
-    """Factors and an offset that are right for all 65536 pairs, or None when no try finds any."""
-    a_ratio, b_ratio = op.a_scale / op.out_scale, op.b_scale / op.out_scale
-    largest = 128 * (a_ratio + b_ratio) + abs(op.a_zp) * a_ratio + abs(op.b_zp) * b_ratio + 130
-    shift = 30 - int(np.ceil(np.log2(largest)))
-    steepest = max(a_ratio, b_ratio)
-    shift = min(shift, 22 - int(np.ceil(np.log2(steepest))))
-    if not 8 <= shift <= 24:
-        return None
+def add_recipe(op: BinaryS8, bits: int = 8) -> AddRecipe | None:
+    """Factors and an offset that are right for all 65536 pairs, or None when no try finds any.
+
+    No partial sum (the offset, then b's product, then a's) overflows.
+    """
+    ratios = op.a_scale / op.out_scale, op.b_scale / op.out_scale
     wanted = add_table(op)
+    if (wanted == op.lo).all() or (wanted == op.hi).all():
+        return None
+    ends = [
+        ratios[0] * (a - op.a_zp) + ratios[1] * (b - op.b_zp) + op.out_zp
+        for a in (-128, 127)
+        for b in (-128, 127)
+    ]
+    room = min(
+        31 - int(np.ceil(np.log2(max(abs(end) for end in ends) + 1))),
+        30 - bits - int(np.ceil(np.log2(max(ratios)))),
+    )
+    for shift in (room, room - 1):
+        found = _with_shift(op, wanted, ratios, shift, bits) if 8 <= shift <= 24 else None
+        if found is not None:
+            return found
+    return None
+
+
+def _with_shift(
+    op: BinaryS8, wanted: I64, ratios: tuple[float, float], shift: int, bits: int
+) -> AddRecipe | None:
     value = np.arange(-128, 128, dtype=np.int64)
     rising, falling = wanted > op.lo, wanted < op.hi
-    if not rising.any() or not falling.any():
-        return None
-    a_base, b_base = round(a_ratio * 2 ** (shift + 8)), round(b_ratio * 2 ** (shift + 8))
+    a_base, b_base = (round(ratio * 2 ** (shift + bits)) for ratio in ratios)
     for a_step, b_step in _around(_TRIES):
         a_factor, b_factor = a_base + a_step, b_base + b_step
-        total = ((a_factor * value) >> 8)[:, None] + ((b_factor * value) >> 8)
+        b_part = (b_factor * value) >> bits
+        total = ((a_factor * value) >> bits)[:, None] + b_part
         least = int(((wanted << shift) - total)[rising].max())
         most = int((((wanted + 1) << shift) - 1 - total)[falling].min())
         if least <= most:
             offset = (least + most) // 2
             sums = total + offset
             fits = int(sums.min()) >= -(2**31) and int(sums.max()) < 2**31
-            inside = max(abs(a_factor), abs(b_factor), abs(offset) + abs(a_factor) // 2) < 2**31
+            partial = abs(offset) + max(abs(a_factor) // 2, int(np.abs(b_part).max()))
+            inside = max(abs(a_factor), abs(b_factor), partial) < 2**31
             same = np.clip(sums >> shift, op.lo, op.hi) == wanted
             if fits and inside and same.all():
                 return AddRecipe(a_factor, b_factor, offset, shift)

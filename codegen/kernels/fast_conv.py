@@ -14,12 +14,14 @@ from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
 from codegen.kernels.fast_dot import Stream, dot_defines, stream, unrolling
+from codegen.kernels.fast_residual import ON_THE_SUMMAND, with_residual
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.target import Target
 
 _LARGEST_OFFSET = 1020  # of LDRD
 _LEAST_HOLD = 7  # columns for which copying weights pays
+_LEAST_STRIPPED = 24  # columns that are worth two strips
 _HELD_SHARE = 3  # of the layer's tensors together
 
 
@@ -73,12 +75,13 @@ def _lead(outputs_end: list[int], inputs_read: list[int], input_bytes: int) -> i
 
 
 def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
-    op = node.op
+    found = (node.op, None) if isinstance(node.op, DenseS8) else with_residual(node, graph)
     w = _weights(node, graph)
-    if not isinstance(op, ConvS8 | DenseS8) or op.w_zp is not None or w is None:
+    if found is None or w is None or not _is_target(target):
         return None
-    if not _is_target(target):
-        return None
+    op, residual = found
+    if op.w_zp is not None or (residual is not None and target.optimize != "speed"):
+        return None  # functions that layers share add nothing
     x, y = in_and_out(node, graph)
     if isinstance(op, ConvS8):
         if op.groups != 1 or op.window.kernel != (1, 1) or any(op.window.pads):
@@ -108,10 +111,11 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     def write() -> Call:
         text = (
             f"{kernel}({rows}, {row_step}, {row_cols}, {col_step}, {in_c}, {out_c}, "
-            f"{_tail(made, op.requant, target)}, {hold}, NULL,\n"
+            f"{_tail(made, op.requant, target)}, {hold}, {'&r' if residual else 'NULL'},\n"
             f"    x0, @stream@, y0, scratch);"
         )
-        return _call(kernel, made, text, target)
+        call = _call(kernel, made, text, target)
+        return residual.wrap(call) if residual else call
 
     firsts = [*range(0, row_cols, 3)]
     done = [min(first + 3, row_cols) for first in firsts]
@@ -119,21 +123,49 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     reads = [r * row_step + (d - 1) * col_step + in_c for r in range(rows) for d in done]
     lead = _lead(ends, reads, x.size_bytes)
     scratch_bytes = 24 * made.groups + 4 * (hold + 7 & ~7)
-    return Plan(write, scratch_bytes, (Overlap(0, 0, lead, exact=False),))
+    overlaps = ON_THE_SUMMAND if residual else (Overlap(0, 0, lead, exact=False),)
+    return Plan(write, scratch_bytes, overlaps)
+
+
+def _outlives(node: Node, graph: Graph) -> bool:
+    """Whether the input is still read when the node is done, in whatever order nodes run."""
+    x, later = node.inputs[0], set(node.outputs)
+    for other in graph.nodes:
+        if later & set(other.inputs):
+            later |= set(other.outputs)
+            if x in other.inputs:
+                return True
+    return False
+
+
+def _strip(out_w: int, stride: int, pad_left: int, in_w: int) -> int:
+    """Columns of the first strip of a wide image, a multiple of 3; 4 to 6 are left for the second,
+    too few to hold weights for.
+    """
+    strip = (out_w - 4) // 3 * 3
+    fits = strip * stride >= pad_left and strip * stride - pad_left < in_w
+    return strip if fits and out_w >= _LEAST_STRIPPED else out_w
 
 
 def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
-    op = node.op
+    found = with_residual(node, graph)
     w = _weights(node, graph)
-    if not isinstance(op, ConvS8) or op.w_zp is not None or w is None or not _is_target(target):
+    if found is None or w is None or not _is_target(target):
         return None
+    op, residual = found
+    if op.w_zp is not None or (residual is not None and target.optimize == "size"):
+        return None  # functions that layers share add nothing
     x, y = in_and_out(node, graph)
     batch, in_h, in_w, in_c = x.shape
     _, out_h, out_w, out_c = y.shape
     window = op.window
     (kernel_h, kernel_w), (stride_h, stride_w) = window.kernel, window.strides
     pitch = 2 * stride_w * kernel_h * in_c
-    width = (out_w - 1) * stride_w + kernel_w
+    # Where y cannot lie on x anyway, strips save RAM; they take one to three percent longer.
+    apart = residual is not None or _outlives(node, graph)
+    stripped = apart and target.optimize != "speed"
+    strip = _strip(out_w, stride_w, window.pads[1], in_w) if stripped else out_w
+    width = (strip - 1) * stride_w + kernel_w
     if (
         op.groups != 1
         or in_c % 4
@@ -153,21 +185,27 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         text = (
             f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c}, "
             f"{kernel_h}, {kernel_w}, {stride_h}, {stride_w}, {window.pads[0]}, {window.pads[1]}, "
-            f"{op.requant.in_zp},\n    {out_w}, {_tail(made, op.requant, target)}, {int(hold)}, "
-            "NULL,\n    x0, @stream@, y0, scratch);"
+            f"{op.requant.in_zp},\n    {strip}, {_tail(made, op.requant, target)}, {hold}, "
+            f"{'&r' if residual else 'NULL'},\n    x0, @stream@, y0, scratch);"
         )
-        return _call(kernel, made, text, target)
+        call = _call(kernel, made, text, target)
+        return residual.wrap(call) if residual else call
 
-    hold = target.core != "m7" and out_w >= _LEAST_HOLD and target.optimize != "size"
+    holds = target.core != "m7" and strip >= _LEAST_HOLD and target.optimize != "size"
+    hold = _LEAST_HOLD if holds else 0
     ends = [(oh + 1) * out_w * out_c for oh in range(out_h)]
     rows_read = [
         min(max(oh * stride_h - window.pads[0] + kernel_h, 0), in_h) for oh in range(out_h)
     ]
     reads = [r * in_w * in_c for r in rows_read]
-    overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
+    overlaps: tuple[Overlap, ...] = ()
+    if residual is not None:
+        overlaps = ON_THE_SUMMAND
+    elif strip == out_w and batch == 1:
+        overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
     scratch_bytes = 2 * kernel_h * in_c * width
     scratch_bytes += 4 * ((2 * made.groups + 14) & ~7) if hold else 0
-    return Plan(write, scratch_bytes, overlaps if batch == 1 else ())
+    return Plan(write, scratch_bytes, overlaps)
 
 
 def _patch_order(rows: int, run: int) -> list[int]:

@@ -21,6 +21,18 @@ from codegen.oracle import elementwise, linear, movement, pooling, softmax
 
 __all__ = ["accumulators", "evaluate", "run"]
 
+
+def _conv_add_s8(op: ops.ConvAddS8, shape: tuple[int, ...], *inputs: Any) -> Array:
+    """A convolution and then an addition, each rounded as if it were alone."""
+    *operands, other = inputs
+    pair = (linear.conv_s8(op.conv, shape, *operands), other)
+    return elementwise.binary_s8(op.add, shape, *(pair if op.place == 0 else pair[::-1]))
+
+
+def _conv_add_acc(op: ops.ConvAddS8, shape: tuple[int, ...], *inputs: Any) -> Array:
+    return linear.conv_acc(op.conv, shape, *inputs[:-1])
+
+
 _RULES: Mapping[type, Callable[..., Array]] = {
     ops.ConvS8: linear.conv_s8,
     ops.ConvF32: linear.conv_f32,
@@ -31,6 +43,7 @@ _RULES: Mapping[type, Callable[..., Array]] = {
     ops.BinaryS8: elementwise.binary_s8,
     ops.BinaryF32: elementwise.binary_f32,
     ops.PReluS8: elementwise.prelu_s8,
+    ops.ConvAddS8: _conv_add_s8,
     ops.LutS8: elementwise.lut_s8,
     ops.UnaryF32: elementwise.unary_f32,
     ops.Quantize: elementwise.quantize,
@@ -52,6 +65,7 @@ _RULES: Mapping[type, Callable[..., Array]] = {
 
 _ACCUMULATORS: Mapping[type, Callable[..., Any]] = {
     ops.ConvS8: linear.conv_acc,
+    ops.ConvAddS8: _conv_add_acc,
     ops.DenseS8: linear.dense_acc,
     ops.MatMulS8: linear.matmul_acc,
 }

@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TypeVar
 
 from codegen.ir import Graph, Node, Tensor
 from codegen.ops import (
     BinaryF32,
     BinaryS8,
     Concat,
+    ConvAddS8,
     ConvF32,
     ConvS8,
     Copy,
@@ -37,6 +39,7 @@ from codegen.ops import (
 from codegen.planner.needs import activation_inputs
 
 _TO_NHWC = (0, 2, 3, 1)
+_Windowed = TypeVar("_Windowed", bound=ConvS8 | ConvF32 | MaxPool)
 
 Span = tuple[int, int]
 """First index and end, of rows or columns."""
@@ -58,10 +61,21 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The region that a node reads of its inputs, and the padding that remains at its border."""
+    """The region that a node reads of its inputs, and the padding that remains at its border.
+
+    What a convolution adds to its output (`beside`) is read where that is written.
+    """
 
     region: Region
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    beside: Region | None = None
+
+    def regions(self, node: Node, graph: Graph) -> tuple[tuple[str, Region], ...]:
+        """What is read of each activation input."""
+        names = activation_inputs(node, graph)
+        if self.beside is None:
+            return tuple((name, self.region) for name in names)
+        return (names[0], self.region), (names[1], self.beside)
 
 
 def with_image_transposes(graph: Graph) -> Graph:
@@ -150,7 +164,7 @@ def macs(graph: Graph) -> int:
 
 def node_macs(node: Node, graph: Graph) -> int:
     """Multiplications of one node if it is a convolution, else 0."""
-    if not isinstance(node.op, ConvS8 | ConvF32):
+    if not isinstance(node.op, ConvS8 | ConvF32 | ConvAddS8):
         return 0
     y, w = graph.tensors[node.outputs[0]], graph.tensors[node.inputs[1]]
     return prod(y.shape) * prod(w.shape[1:])
@@ -175,22 +189,23 @@ class _Builder:
             if need is None:
                 return None
             reads[index] = need
-            for x in activation_inputs(node, self.graph):
-                wanted[x] = need.region.join(wanted.get(x))
+            for x, region in need.regions(node, self.graph):
+                wanted[x] = region.join(wanted.get(x))
         made: dict[str, str] = {}
         for index in self.stage:
             node = self.graph.nodes[index]
-            inputs = tuple(
-                self._part(x, reads[index].region, wanted[x], made.get(x, x), mark, node)
-                if x in wanted
-                else x
-                for x in node.inputs
-            )
+            parts = {
+                x: self._part(x, region, wanted[x], made.get(x, x), mark, node)
+                for x, region in reads[index].regions(node, self.graph)
+            }
+            inputs = tuple(parts.get(x, x) for x in node.inputs)
             y = node.outputs[0]
             made[y] = self._tensor(y, wanted[y], mark)
             op = node.op
-            if isinstance(op, ConvS8 | ConvF32 | MaxPool):
-                op = replace(op, window=replace(op.window, pads=reads[index].pads))
+            if isinstance(op, ConvAddS8):
+                op = replace(op, conv=_padded(op.conv, reads[index]))
+            elif isinstance(op, ConvS8 | ConvF32 | MaxPool):
+                op = _padded(op, reads[index])
             name = node.name + mark
             self.nodes.append(replace(node, name=name, op=op, inputs=inputs, outputs=(made[y],)))
         return made[at]
@@ -242,7 +257,7 @@ def _can_tile(node: Node, graph: Graph) -> bool:
     match node.op:
         case Transpose(perm=perm):
             return tuple(perm) == _TO_NHWC and node.inputs[0] in graph.inputs
-        case ConvS8() | ConvF32() | MaxPool():
+        case ConvS8() | ConvF32() | ConvAddS8() | MaxPool():
             return True
         case LutS8() | UnaryF32() | FlipSign() | Quantize() | Dequantize() | Copy():
             return True
@@ -260,15 +275,22 @@ def _need(node: Node, graph: Graph, out: Region | None) -> Need | None:
     """What the node reads to compute `out`; None for nothing but padding."""
     if out is None:
         return None
-    if not isinstance(node.op, ConvS8 | ConvF32 | MaxPool):
+    op = node.op.conv if isinstance(node.op, ConvAddS8) else node.op
+    if not isinstance(op, ConvS8 | ConvF32 | MaxPool):
         return Need(out)
     _, height, width, _ = graph.tensors[node.inputs[0]].shape
-    window = node.op.window
+    window = op.window
     rows, top, bottom = _window_span(out.rows, height, window, 0)
     cols, left, right = _window_span(out.cols, width, window, 1)
     if _length(rows) < 1 or _length(cols) < 1:
         return None
-    return Need(Region(rows, cols), (top, left, bottom, right))
+    beside = out if isinstance(node.op, ConvAddS8) else None
+    return Need(Region(rows, cols), (top, left, bottom, right), beside)
+
+
+def _padded(op: _Windowed, need: Need) -> _Windowed:
+    """The operator on a part of its input."""
+    return replace(op, window=replace(op.window, pads=need.pads))
 
 
 def _window_span(out: Span, size: int, window: Window, axis: int) -> tuple[Span, int, int]:

@@ -71,7 +71,7 @@ NN_INLINE void nn_filter_row(const int32_t out_w, int32_t cols, const int32_t st
         const uint32_t *from = spread;
         const uint32_t *weights = stream;
         int8_t *to = y + (f + 2 > out_c ? out_c - 2 : f);
-        if (hold != 0) {
+        if (hold != 0 && cols >= hold) {
             nn_hold(2 * groups + 7, stream, held);
             weights = held;
         }
@@ -117,8 +117,9 @@ NN_INLINE void nn_filter_row(const int32_t out_w, int32_t cols, const int32_t st
 #endif
 }
 
-/* `strip`: output columns of a strip. `hold`: copy the weights of a pair of filters to scratch for each row
-   of a strip, for cores whose flash is slower than their RAM. Scratch: 2 * kernel_h * in_c *
+/* `strip`: output columns of a strip, but for the last. `hold`: copy the weights of a pair of filters to
+   scratch for each row of at least so many columns, for cores whose flash is slower than their RAM (0:
+   never). Scratch: 2 * kernel_h * in_c *
    ((strip - 1) * stride_w + kernel_w) bytes; to hold, a record's words in eights. The stream ends with 8
    unused words. */
 NN_KERNEL void nn_conv2d_s8_dsp_rows(int32_t batch, int32_t in_h, int32_t in_w, int32_t in_c,

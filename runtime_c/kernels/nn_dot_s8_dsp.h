@@ -253,8 +253,9 @@ NN_INLINE int8_t nn_dot_requant(int32_t sum, const uint32_t *end, int32_t filter
 
 NN_INLINE int8_t nn_dot_added(int32_t value, int32_t y, const nn_residual *add)
 {
-    const int32_t sum = add->offset + add->factor * value + add->y_factor * y;
-    return (int8_t)nn_clamp_s32(nn_ssat8_asr(sum, add->shift), add->lo, add->hi);
+    const int32_t sum = nn_add_wrap(add->offset, add->y_factor * y);
+    return (int8_t)nn_clamp_s32(nn_ssat8_asr(nn_add_wrap(sum, add->factor * value), add->shift),
+                                add->lo, add->hi);
 }
 
 NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *x, int8_t *y,

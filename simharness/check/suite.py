@@ -11,7 +11,7 @@ import numpy as np
 
 from codegen import Compiled, oracle
 from codegen.ir import Array, Graph
-from codegen.ops import ConvS8, DenseS8, Dequantize, MatMulS8, View
+from codegen.ops import ConvAddS8, ConvS8, DenseS8, Dequantize, MatMulS8, View
 from simharness.check.compare import CheckResult, compare
 from simharness.check.divergence import first_divergence
 from simharness.check.runtime import reference_name, reference_outputs
@@ -136,7 +136,8 @@ def _allowed_lsb(compiled: Compiled) -> int:
     """0 in the exact mode; in the fast one each requantizing layer may be 1 off, and it adds up."""
     if compiled.target.requant == "exact":
         return 0
-    return sum(isinstance(n.op, ConvS8 | DenseS8 | MatMulS8) for n in compiled.graph.nodes)
+    kinds = ConvS8 | ConvAddS8 | DenseS8 | MatMulS8
+    return sum(isinstance(n.op, kinds) for n in compiled.graph.nodes)
 
 
 def _steps(graph: Graph) -> list[float | None]:

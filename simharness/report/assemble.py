@@ -10,6 +10,7 @@ from math import isinf, isnan
 from codegen.build import Compiled
 from codegen.emit.program import Layer as ProgramLayer
 from codegen.ir import Node
+from codegen.ops import ConvAddS8
 from cycle_models import timing as model
 from cycle_models.core import Part
 from cycle_models.energy import Energy
@@ -104,6 +105,7 @@ def plan(compiled: Compiled) -> Plan:
         choices,
         tuple(Bank(b.memory, b.name, b.used_bytes, b.size_bytes) for b in found.banks),
         round(found.worth_gap, 4),
+        tuple(y.node for y in compiled.program.layers if y.op == ConvAddS8.__name__),
     )
 
 

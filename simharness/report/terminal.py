@@ -104,6 +104,10 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
     for bank in r.plan.banks if r.plan else ():
         text = f"{figures.size(bank.used_bytes)} of {figures.size(bank.available_bytes)} free there"
         rows.append((f"arena in {bank.name}", text, "counted"))
+    if r.plan is not None and r.plan.fused_adds:
+        count = len(r.plan.fused_adds)
+        text = f"{count} residual additions done by the convolutions before them, in place"
+        rows.append(("fused", text, "counted"))
     for choice in r.plan.choices if r.plan else ():
         cost = f"{choice.extra_macs:+,} multiplications" if choice.what == "patches" else "slower"
         rows.append(("to save RAM", f"{choice.detail}, {choice.where[:40]}: {cost}", ""))
