@@ -115,6 +115,7 @@ class Plan:
 
     `banks`, where the arena lies in several memories, are these, the preferred one first; by
     `worth_gap` at most, as a fraction, could they be used better.
+    `fused_adds` names the convolutions that also do the addition after them, in place.
     """
 
     strategy: str
@@ -125,6 +126,7 @@ class Plan:
     choices: tuple[Choice, ...] = ()
     banks: tuple[Bank, ...] = ()
     worth_gap: Fraction = 0.0
+    fused_adds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
