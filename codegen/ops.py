@@ -251,6 +251,16 @@ class SoftmaxF32:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LayerNormF32:
+    """x[M,K], scale[K], bias[K] or none -> y[M,K] float32: rows of mean 0 and variance 1, scaled.
+
+    `epsilon` is added to the variance.
+    """
+
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Quantize:
     """float32 -> int8: `clamp(rint(x / scale) + zp)`, scale per tensor.
 
@@ -330,6 +340,6 @@ class Resize:
 Op = (
     ConvS8 | ConvF32 | DenseS8 | DenseF32 | MatMulS8 | MatMulF32 | BinaryS8 | BinaryF32
     | ConvAddS8 | PReluS8 | LutS8 | UnaryF32 | MaxPool | AvgPoolS8 | AvgPoolF32
-    | SoftmaxS8 | SoftmaxF32 | Quantize | Dequantize | FlipSign | View | Copy
+    | SoftmaxS8 | SoftmaxF32 | LayerNormF32 | Quantize | Dequantize | FlipSign | View | Copy
     | Transpose | Concat | Slice | Pad | Resize
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from codegen.errors import Problem, UnsupportedError
 from codegen.ir import Graph, Node
-from codegen.kernels import binary, conv, data, dense, pool, quantize, softmax, unary
+from codegen.kernels import binary, conv, data, dense, normalization, pool, quantize, softmax, unary
 from codegen.kernels.base import Variant
 from codegen.kernels.fast_kernels import FAST_DSP
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
@@ -18,6 +18,7 @@ REFERENCES: tuple[Variant, ...] = (
     *unary.REFERENCES,
     *pool.REFERENCES,
     *softmax.REFERENCES,
+    *normalization.REFERENCES,
     *quantize.REFERENCES,
     *data.REFERENCES,
 )

@@ -32,5 +32,6 @@ def softmax_f32(node: Node, graph: Graph) -> Call:
 
 REFERENCES = (
     Reference("nn_softmax_s8", is_op(SoftmaxS8), softmax_s8, in_place=True),
-    Reference("nn_softmax_f32", is_op(SoftmaxF32), softmax_f32, in_place=True),
+    # Not in place: it reads its output back, and a watch could not tell that from its lost input.
+    Reference("nn_softmax_f32", is_op(SoftmaxF32), softmax_f32),
 )

@@ -8,7 +8,8 @@ from typing import Final
 SUPPORTED: Final = frozenset({
     "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose",
     "DequantizeLinear", "Div", "Dropout", "Erf", "Flatten", "Gather", "Gelu", "Gemm",
-    "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "LogSoftmax",
+    "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LayerNormalization",
+    "LeakyRelu", "LogSoftmax",
     "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
     "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze",
     "Sub", "Tanh", "Transpose", "Unsqueeze",

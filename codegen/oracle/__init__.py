@@ -17,7 +17,7 @@ import numpy as np
 
 from codegen import ops
 from codegen.ir import Array, Graph, Node
-from codegen.oracle import elementwise, linear, movement, pooling, softmax
+from codegen.oracle import elementwise, linear, movement, normalization, pooling, softmax
 
 __all__ = ["accumulators", "evaluate", "run"]
 
@@ -53,6 +53,7 @@ _RULES: Mapping[type, Callable[..., Array]] = {
     ops.AvgPoolF32: pooling.avgpool_f32,
     ops.SoftmaxS8: softmax.softmax_s8,
     ops.SoftmaxF32: softmax.softmax_f32,
+    ops.LayerNormF32: normalization.layer_norm_f32,
     ops.FlipSign: movement.flip_sign,
     ops.View: movement.reshape,
     ops.Copy: movement.reshape,

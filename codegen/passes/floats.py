@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -13,10 +14,12 @@ from codegen.ops import (
     BinaryF32,
     ConvF32,
     DenseF32,
+    LayerNormF32,
     LutS8,
     MatMulF32,
     SoftmaxF32,
     Transpose,
+    View,
 )
 from codegen.passes.attributes import integer, integers, real
 from codegen.passes.edit import Edit
@@ -236,11 +239,34 @@ def _softmax(edit: Edit, node: Node, op: OnnxOp) -> None:
     close_rows(edit, node, result, node.outputs[0], axis)
 
 
+def _layer_norm(edit: Edit, node: Node, op: OnnxOp) -> None:
+    source, target = edit.tensor(node.inputs[0]), node.outputs[0]
+    shape = source.shape
+    axis = integer(op, "axis", -1) % len(shape)
+    if any(node.outputs[1:]):
+        edit.refuse(node, "its mean and deviation outputs are not supported")
+        return
+    constants: list[str] = []
+    for name in filter(None, node.inputs[1:]):
+        value = edit.constant(name)
+        if value is None:
+            edit.refuse(node, "its scale or bias is computed at run time")
+            return
+        row = np.broadcast_to(value, shape[axis:]).reshape(-1)
+        constants.append(edit.new_constant(f"{node.name}.{len(constants)}", row))
+    matrix = (prod(shape[:axis]), prod(shape[axis:]))
+    rows = edit.activation(f"{source.name}.rows", matrix, "float32")
+    result = edit.activation(f"{target}.rows", matrix, "float32")
+    edit.emit(View(), [source.name], [rows], node, name=f"{node.name}.rows")
+    edit.emit(LayerNormF32(real(op, "epsilon", 1e-5)), [rows, *constants], [result], node)
+    edit.emit(View(), [result], [target], node, name=f"{node.name}.shape")
+
+
 _LOWER: dict[str, Callable[[Edit, Node, OnnxOp], None]] = {
     "Conv": _conv, "ConvTranspose": lower_transposed_f32, "Gemm": _gemm, "MatMul": _matmul,
     "Add": _binary, "Sub": _binary, "Mul": _binary, "Div": _binary, "Relu": _unary,
     "Clip": _unary, "LeakyRelu": _unary, "PRelu": _unary, "HardSigmoid": _unary,
     "HardSwish": _unary, "Sigmoid": _unary, "Tanh": _unary, "Erf": _unary, "Gelu": _unary,
     "AveragePool": _pool, "GlobalAveragePool": _pool, "ReduceMean": _mean,
-    "Softmax": _softmax, "LogSoftmax": _softmax,
+    "Softmax": _softmax, "LogSoftmax": _softmax, "LayerNormalization": _layer_norm,
 }  # fmt: skip

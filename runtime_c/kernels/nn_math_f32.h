@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * exp and log in float32 without a libm, within 1 ulp, and the logistic function, tanh and erf as ONNX
+ * exp, log and square root in float32 without a libm, within 1 ulp, and the logistic function, tanh and erf as ONNX
  * Runtime has them. All from + - * / and fused multiply-adds on float32, so that every core gets the same bits.
  */
 #ifndef NN_MATH_F32_H
@@ -37,6 +37,33 @@ NN_INLINE float nn_log_f32(float x)
     const float tail = z * (2.0f / 3.0f + z * (2.0f / 5.0f + z * (2.0f / 7.0f + z * (2.0f / 9.0f))));
     const float low = (float)n * -0x1.bd0106p-13f - s * (f - tail);
     return (float)n * 0x1.63p-1f + (f + low);
+}
+
+/* The square root, rounded to nearest as IEEE wants it, of 0 or a positive, normal, finite x. */
+NN_INLINE float nn_sqrt_f32(float x)
+{
+#if NN_ARM_FPU
+    __asm__("vsqrt.f32 %0, %1" : "=t"(x) : "t"(x));
+    return x;
+#else
+    /* x = mant * 2^(2 h) with 47 or 48 bits of mant; the root's 24 bits, from the top down. */
+    const uint32_t bits = nn_bits_of_f32(x);
+    const int32_t exponent = (int32_t)(bits >> 23) - 127;
+    const int32_t odd = exponent & 1;
+    const uint64_t mant = (uint64_t)((bits & 0x7FFFFFu) | 0x800000u) << (23 + odd);
+    uint32_t root = 0;
+
+    if (bits == 0u) {
+        return 0.0f;
+    }
+    for (uint32_t bit = 0x800000u; bit != 0u; bit >>= 1) {
+        const uint32_t next = root | bit;
+        root = (uint64_t)next * next <= mant ? next : root;
+    }
+    /* Half a unit more, squared, is root^2 + root + 1/4: never a tie. */
+    root += mant - (uint64_t)root * root > root ? 1u : 0u;
+    return nn_f32_of_bits((uint32_t)((exponent - odd) / 2 + 126) << 23) * ((float)root * 0x1p-22f);
+#endif
 }
 
 /* 1 / (1 + exp(-x)) and tanh(x) as ONNX Runtime has them, to the bit: the rational approximations of Eigen,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Softmax, or its logarithm, over the last axis. x[M,K], y[M,K]; x and y may be the same array.
+ * Softmax, or its logarithm, over the last axis. x[M,K], y[M,K].
  */
 #ifndef NN_SOFTMAX_F32_H
 #define NN_SOFTMAX_F32_H
 
 #include "nn_math_f32.h"
 
-NN_KERNEL void nn_softmax_f32(int32_t rows, int32_t cols, int32_t log, const float *x, float *y)
+NN_KERNEL void nn_softmax_f32(int32_t rows, int32_t cols, int32_t log, const float *restrict x,
+                              float *restrict y)
 {
     for (int32_t m = 0; m < rows; m++, x += cols, y += cols) {
         float largest = x[0];

@@ -412,6 +412,15 @@ def softmax_f32(draw: DrawFn) -> Case:
 
 
 @st.composite
+def layer_norm_f32(draw: DrawFn) -> Case:
+    m, k = draw(st.integers(1, 4)), draw(st.integers(1, 40))
+    x = draw(float_values((m, k))) + np.float32(draw(st.sampled_from([0.0, 0.7, -100.0])))
+    bias = draw(float_values((k,))) if draw(st.booleans()) else None
+    constants = {"scale": draw(float_values((k,))), "bias": bias}
+    return case(ops.LayerNormF32(1e-5), {"x": x}, constants, (m, k), "float32")
+
+
+@st.composite
 def quantize(draw: DrawFn) -> Case:
     scale = draw(scales())
     x = draw(float_values(draw(shapes()), 300.0 * scale))
@@ -532,6 +541,7 @@ CASES: Mapping[str, SearchStrategy[Case]] = {
     "nn_global_avgpool_s8": avgpool_s8("global"),
     "nn_packed_mean_s8": avgpool_s8("packed"),
     "nn_softmax_s8": softmax_s8(),
+    "nn_layernorm_f32": layer_norm_f32(),
     "nn_quantize_f32_s8": quantize(),
     "nn_dequantize_s8_f32": dequantize(),
     "nn_flip_sign": flip_sign(),

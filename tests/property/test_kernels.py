@@ -201,7 +201,7 @@ BROKEN = {
     ),
     "nn_dense_s8": (
         ("x, in_zp, tap", "x, 0, tap"),
-        ("start, depth,", "start, depth - (depth > 64),"),
+        ("start, depth,", "start, depth - (depth > 32),"),
     ),
     "nn_matmul_s8": (("- b_zp", ""), ("b += depth * cols", "b += 0")),
     "nn_add_s8": (

@@ -16,7 +16,7 @@ from codegen.ir import F32, Array
 from codegen.oracle import mlas
 from simharness.machine import Machine
 
-NAMES = ("exp", "log", "sigmoid", "tanh", "erf")
+NAMES = ("exp", "log", "sigmoid", "tanh", "erf", "sqrt")
 SOURCE = '#include "nn_math_f32.h"\n' + "".join(
     f"void run_{name}(int32_t n, const float *x, float *y)\n"
     f"{{ for (int32_t i = 0; i < n; i++) y[i] = nn_{name}_f32(x[i]); }}\n"
@@ -34,6 +34,8 @@ def exact(name: str, x: F32) -> Array:
                 return np.log(wide)
             case "sigmoid":
                 return 1.0 / (1.0 + np.exp(-wide))
+            case "sqrt":
+                return np.sqrt(wide)
             case "erf":
                 return np.vectorize(math.erf)(wide)
             case _:
@@ -48,7 +50,7 @@ def points(name: str) -> F32:
         case "exp":
             dense = np.concatenate([np.linspace(-87, 88.7, 300_000), tiny.clip(max=88), -tiny])
             dense = dense[dense > -87.0]
-        case "log":
+        case "log" | "sqrt":
             dense = np.concatenate(
                 [np.linspace(0.5, 40, 300_000), 2.0 ** rng.uniform(-125, 127, 99)]
             )
@@ -94,10 +96,19 @@ def test_activations_have_the_oracles_bits(name: str, rule: Callable[[F32], F32]
 def test_cores_have_the_hosts_bits(name: str, core: str) -> None:
     """Subnormal results too; the oldest core does it all in software."""
     x = np.random.default_rng(1).choice(points(name), 5_000)
-    x = np.concatenate([x, np.array([0.0, 1.0, 89.0], np.float32)]) if name != "log" else x
+    x = (
+        np.concatenate([x, np.array([0.0, 1.0, 89.0], np.float32)])
+        if name not in ("log", "sqrt")
+        else x
+    )
     y = np.zeros_like(x)
     Machine(core, {"m.c": SOURCE}).call(f"run_{name}", len(x), x, y, returns=None)
     np.testing.assert_array_equal(y.view(np.uint32), on_host(name, x).view(np.uint32))
+
+
+def test_square_roots_are_the_nearest() -> None:
+    x = np.concatenate([points("sqrt"), np.array([0.0, 1.0, 4.0, 2.0**-126, 3e38], np.float32)])
+    np.testing.assert_array_equal(on_host("sqrt", x), np.sqrt(x))
 
 
 def test_ends_of_exp() -> None:

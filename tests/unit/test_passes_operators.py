@@ -138,3 +138,22 @@ def test_phases_of_differing_reach_multiply_only_what_counts(tmp_path: Path) -> 
     graph = checked(m, tmp_path)
     windows = [node.op.window.kernel for node in graph.nodes if isinstance(node.op, ConvF32)]
     assert windows == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def test_layer_normalization_runs_in_float_between_quantizers(tmp_path: Path) -> None:
+    m = Model([3, 5, 20], "int8", "int8")
+    x = m.add("LayerNormalization", m.dequantize("x", 0.05, 3), m.weights(20), m.weights(20))
+    m.quantize(x, 0.02, 1, out="y")
+    assert kinds(checked(m, tmp_path)) == ["Dequantize", "LayerNormF32", "Quantize"]
+
+
+def test_a_layer_normalization_by_a_tensor_is_refused(tmp_path: Path) -> None:
+    m = Model([3, 8])
+    m.add(
+        "LayerNormalization",
+        "x",
+        m.add("Slice", "x", *(m.const([v], "int64") for v in (0, 1, 0))),
+        out="y",
+    )
+    with pytest.raises(UnsupportedError, match="scale or bias is computed at run time"):
+        lower(load(m.save(tmp_path)))
