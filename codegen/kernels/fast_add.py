@@ -95,18 +95,17 @@ def _with_shift(
     return None
 
 
-def _plan(node: Node, graph: Graph, target: Target) -> Plan | None:
+def _plan(node: Node, graph: Graph, kernel: str, bits: int) -> Plan | None:
     op = node.op
-    if not isinstance(op, BinaryS8) or op.kind != "add" or not target.dsp:
+    if not isinstance(op, BinaryS8) or op.kind != "add":
         return None
     a, b = (graph.tensors[name] for name in node.inputs)
     y = graph.tensors[node.outputs[0]]
     if a.shape != y.shape or b.shape != y.shape or a.data is not None or b.data is not None:
         return None
-    recipe = add_recipe(op)
-    if recipe is None:
+    recipe = add_recipe(op, bits)
+    if recipe is None or (128 >> bits) * max(recipe.a_factor, recipe.b_factor) >= 2**31:
         return None
-    kernel = "nn_add_s8_dsp"
 
     def write() -> Call:
         text = (
@@ -118,4 +117,13 @@ def _plan(node: Node, graph: Graph, target: Target) -> Plan | None:
     return Plan(write, 0, (Overlap(0, 0), Overlap(1, 0)))
 
 
-FAST = (planned("nn_add_s8_dsp", _plan),)
+def _dsp(node: Node, graph: Graph, target: Target) -> Plan | None:
+    return _plan(node, graph, "nn_add_s8_dsp", 8) if target.dsp else None
+
+
+def _v6m(node: Node, graph: Graph, target: Target) -> Plan | None:
+    return None if target.dsp else _plan(node, graph, "nn_add_s8_v6m", 0)
+
+
+FAST_DSP = (planned("nn_add_s8_dsp", _dsp),)
+FAST_V6M = (planned("nn_add_s8_v6m", _v6m),)

@@ -3,14 +3,23 @@
 
 from __future__ import annotations
 
-from codegen.kernels import fast_add, fast_conv, fast_dense, fast_depthwise, fast_f32, fast_quantize
+from codegen.kernels import (
+    fast_add,
+    fast_conv,
+    fast_dense,
+    fast_depthwise,
+    fast_f32,
+    fast_pool,
+    fast_quantize,
+)
 from codegen.kernels.base import Variant
 
 FAST_DSP: tuple[Variant, ...] = (
     *fast_depthwise.FAST,
     *fast_dense.FAST,
     *fast_conv.FAST,
-    *fast_add.FAST,
+    *fast_add.FAST_DSP,
+    *fast_pool.FAST_DSP,
     *fast_f32.FAST,
     *fast_quantize.FAST_FPU,
 )

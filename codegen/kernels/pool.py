@@ -83,18 +83,15 @@ def packed_mean_s8(node: Node, graph: Graph) -> Call:
     return Call(("nn_packed_mean_s8.h",), (), body)
 
 
-def global_avgpool_s8(node: Node, graph: Graph) -> Call:
+def global_avgpool_s8(node: Node, graph: Graph, kernel: str = "nn_global_avgpool_s8") -> Call:
     op = op_of(node, AvgPoolS8)
     x, _ = in_and_out(node, graph)
     pixels = x.shape[1] * x.shape[2]
     multiplier = np.float32(op.in_scale) / (np.float32(op.out_scale) * np.float32(pixels))
     requant = Requant(np.array([multiplier], np.float32), op.in_zp, op.out_zp, op.lo, op.hi)
     sizes = f"{x.shape[0]}, {pixels}, {x.shape[3]}"
-    body = (
-        f"{requant_text(requant)}\n"
-        f"nn_global_avgpool_s8({sizes}, &q, {c_float(float(multiplier))}, x0, y0);"
-    )
-    return Call(("nn_global_avgpool_s8.h",), (), body)
+    body = f"{requant_text(requant)}\n{kernel}({sizes}, &q, {c_float(float(multiplier))}, x0, y0);"
+    return Call((f"{kernel}.h",), (), body)
 
 
 def avgpool_f32(node: Node, graph: Graph) -> Call:

@@ -128,6 +128,16 @@ def pool_s8(name: str, side: int, channels: int) -> BenchLayer:
     return _layer(name, what, op, {"x": x}, {}, (1, 1, 1, channels), 0)
 
 
+def maxpool(name: str, side: int, channels: int, dtype: DType = "int8") -> BenchLayer:
+    """The largest of each 2x2."""
+    rng = np.random.default_rng(_SEED)
+    shape, half = (1, side, side, channels), side // 2
+    x = _int8(rng, shape) if dtype == "int8" else _real(rng, shape)
+    what = f"largest of 2x2 {side}x{side}x{channels}{'' if dtype == 'int8' else ' float32'}"
+    op = ops.MaxPool(ops.Window((2, 2), (2, 2)))
+    return _layer(name, what, op, {"x": x}, {}, (1, half, half, channels), 0)
+
+
 def softmax_s8(name: str, classes: int) -> BenchLayer:
     rng = np.random.default_rng(_SEED)
     op = ops.SoftmaxS8(0.1, 0, 1 / 256, -128)
@@ -186,11 +196,15 @@ LAYERS: Mapping[str, Callable[[str], BenchLayer]] = {
     "L8": lambda n: pool_s8(n, 8, 64),
     "L9": lambda n: add_s8(n, (1, 32, 32, 16)),
     "L10": lambda n: softmax_s8(n, 10),
+    "L11": lambda n: maxpool(n, 24, 6),
+    "L12": lambda n: maxpool(n, 24, 16),
+    "L13": lambda n: conv_s8(n, 22, 22, 96, 96, kernel=5, depthwise=True),
     "F1": lambda n: conv_f32(n, 28, 1, 32),
     "F2": lambda n: conv_f32(n, 26, 32, 64),
     "F3": lambda n: dense_f32(n, 9216, 128),
     "F4": lambda n: depthwise_f32(n, 25, 5, 64, kernel=3, stride=1),
     "F5": lambda n: depthwise_f32(n, 48, 48, 16, kernel=3, stride=2),
     "F6": lambda n: depthwise_f32(n, 24, 24, 32, kernel=5, stride=1),
+    "F7": lambda n: maxpool(n, 24, 6, "float32"),
 }
 """The layers of the baselines by their short names."""

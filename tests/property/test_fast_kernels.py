@@ -151,6 +151,9 @@ DRAWN["nn_dense_s8_dsp"] = dense()
 DRAWN["nn_dense_s8_dsp_long"] = dense(3000)
 DRAWN["nn_add_s8_dsp"] = sums()
 
+DRAWN["nn_maxpool_s8_dsp"] = CASES["nn_maxpool_s8"]
+DRAWN["nn_global_avgpool_s8_dsp"] = CASES["nn_global_avgpool_s8"]
+DRAWN["nn_maxpool_f32_clipped"] = CASES["nn_maxpool_f32"]
 DRAWN["nn_quantize_f32_s8_fpu"] = quantizers()
 
 DRAWN["nn_conv2d_f32_blocked"] = convs_f32()

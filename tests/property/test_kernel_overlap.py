@@ -77,12 +77,15 @@ def test_overlapped_windows(kind: str, case: tuple[Window, int, int, int], out: 
 
 
 @pytest.mark.parametrize("core", ["m4", "m0plus"])
+@pytest.mark.parametrize("kind", ["depthwise", "pool"])
 @settings(max_examples=15)
 @given(case=windows())
-def test_channels_onto_their_inputs(core: CoreName, case: tuple[Window, int, int, int]) -> None:
-    """Kernels that go channel by channel, with any stride."""
+def test_fast_kernels_over_their_inputs(
+    kind: str, core: CoreName, case: tuple[Window, int, int, int]
+) -> None:
+    """Kernels that go channel by channel, or take some channels of a pixel at a time."""
     window, height, width, channels = case
-    graph = around(window, height, width, channels + 1, "depthwise", 0)
+    graph = around(window, height, width, channels + 1, kind, 0)
 
     assert not differs(compile_lowered(graph, target(core), name="m"), graph)
 

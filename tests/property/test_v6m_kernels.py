@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from kernel_call import node_outputs, node_task
 from kernel_emitted import Layer, emitted_on_core
 from kernel_host import host, sanitized_host
-from test_fast_kernels import assert_same, convs, dense, expected, quantizers
+from test_fast_kernels import assert_same, convs, dense, expected, quantizers, sums
 
 from codegen.ir import Array
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
@@ -27,6 +27,8 @@ DRAWN: dict[str, SearchStrategy[Case]] = {
     "nn_depthwise_s8_v6m3x3": convs(depthwise=True),
     "nn_depthwise_s8_v6m": st.one_of(convs(depthwise=True), CASES["nn_depthwise_s8"]),
     "nn_dense_s8_v6m": st.one_of(dense(), CASES["nn_dense_s8"]),
+    "nn_add_s8_v6m": sums(),
+    "nn_maxpool_s8_v6m": CASES["nn_maxpool_s8"],
     "nn_quantize_f32_s8_search": quantizers(),
 }
 GOAL = target("m0plus", optimize="speed")

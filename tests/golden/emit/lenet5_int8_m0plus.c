@@ -24,7 +24,7 @@
 #include "lenet5_int8_weights.h"
 #include "nn_conv2d_s8_v6m.h"
 #include "nn_dense_s8_v6m.h"
-#include "nn_maxpool_s8.h"
+#include "nn_maxpool_s8_v6m.h"
 
 /* Each layer stays a function of its own, so that a profile by symbol is a profile by layer. */
 #if defined(__clang__)
@@ -66,7 +66,7 @@ lenet5_int8_l00_conv_conv1(const int8_t *x0, int8_t *y0, uint8_t *scratch)
     nn_conv2d_s8_v6m(&p, &q, x0, lenet5_int8_l00_weights, lenet5_int8_l00_records, y0, scratch);
 }
 
-/* Layer 1: MaxPool by nn_maxpool_s8
+/* Layer 1: MaxPool by nn_maxpool_s8_v6m
  * from "pool1"
  * x0: int8 1x28x28x6, scale 0.0112358127 zero point -128, arena + 248, layers 0 to 1
  * y0: int8 1x14x14x6, scale 0.0112358127 zero point -128, arena + 0, layers 1 to 2
@@ -79,7 +79,7 @@ lenet5_int8_l01_maxpool_pool1(const int8_t *x0, int8_t *y0)
         .out_h = 14, .out_w = 14, .out_c = 6, .kernel_h = 2,
         .kernel_w = 2, .stride_h = 2, .stride_w = 2, .pad_top = 0,
         .pad_left = 0, .dilation_h = 1, .dilation_w = 1, .groups = 1};
-    nn_maxpool_s8(&p, x0, y0);
+    nn_maxpool_s8_v6m(&p, x0, y0);
 }
 
 /* Layer 2: ConvS8 by nn_conv2d_s8_v6m
@@ -103,7 +103,7 @@ lenet5_int8_l02_conv_conv2(const int8_t *x0, int8_t *y0, uint8_t *scratch)
     nn_conv2d_s8_v6m(&p, &q, x0, lenet5_int8_l02_weights, lenet5_int8_l02_records, y0, scratch);
 }
 
-/* Layer 3: MaxPool by nn_maxpool_s8
+/* Layer 3: MaxPool by nn_maxpool_s8_v6m
  * from "pool2"
  * x0: int8 1x10x10x16, scale 0.035126619 zero point -128, arena + 1176, layers 2 to 3
  * y0: int8 1x5x5x16, scale 0.035126619 zero point -128, arena + 488, layers 3 to 4
@@ -116,7 +116,7 @@ lenet5_int8_l03_maxpool_pool2(const int8_t *x0, int8_t *y0)
         .out_h = 5, .out_w = 5, .out_c = 16, .kernel_h = 2,
         .kernel_w = 2, .stride_h = 2, .stride_w = 2, .pad_top = 0,
         .pad_left = 0, .dilation_h = 1, .dilation_w = 1, .groups = 1};
-    nn_maxpool_s8(&p, x0, y0);
+    nn_maxpool_s8_v6m(&p, x0, y0);
 }
 
 /* Layer 4: DenseS8 by nn_dense_s8_v6m
