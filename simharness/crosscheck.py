@@ -22,8 +22,9 @@ from simharness.engines.base import Engine, EngineInfo, Trace
 from simharness.engines.decode import executed
 from simharness.errors import ToolMissingError, UsageError, translated
 from simharness.image import Image
+from simharness.layer_sums import first_difference, summed
 from simharness.options import BUDGET, Progress, silent
-from simharness.pipeline import Machine
+from simharness.pipeline import Machine, Wishes
 
 ENGINES = ("unicorn", "qemu", "renode")
 """Those that `crosscheck` asks unless told otherwise: the ones that count instructions."""
@@ -75,10 +76,12 @@ def crosscheck(
     samples: int = 2,
     seed: int = 0,
     budget: int = BUDGET,
+    wanted: Wishes = Wishes(),  # noqa: B008 - frozen
     progress: Progress = silent,
 ) -> Crosscheck:
     """Run `model` on all `names` (all installed ones by default) and compare.
 
+    Where outputs differ, a variant that takes checksums is run to find the first layer that does.
     Raises ToolMissingError when a named engine is missing or only one engine is installed,
     UsageError, BuildError, FaultError.
     """
@@ -87,13 +90,19 @@ def crosscheck(
         machine = pipeline.machine_for(core, board, None)
         path, given = pipeline.model_file(model)
         progress("generating C")
-        compiled = pipeline.generate(path, machine.core, pipeline.Wishes())
+        compiled = pipeline.generate(path, machine.core, wanted)
         inputs = [sample(compiled, seed + n) for n in range(samples)]
         opinions = []
         for emulator in present:
             progress(f"emulating on {emulator.name}")
             opinions.append(_opinion(emulator, compiled, machine, toolchain, inputs, budget))
-    differing = [text for o in opinions[1:] for text in differences(opinions[0], o)]
+        differing = []
+        for emulator, other in zip(present[1:], opinions[1:], strict=True):
+            differing += differences(opinions[0], other)
+            if other.outputs != opinions[0].outputs:
+                progress(f"looking for the layer where {emulator.name} differs")
+                pair = (present[0], emulator)
+                differing += _located(pair, compiled, machine, toolchain, inputs, budget)
     return Crosscheck(
         given.path, machine.core, samples, tuple(opinions), tuple(differing), tuple(absent)
     )
@@ -119,6 +128,28 @@ def differences(first: Opinion, other: Opinion) -> list[str]:
     if first.instructions != other.instructions:
         found.append(f"{pair}: {first.instructions} and {other.instructions} instructions in all")
     return found
+
+
+def _located(
+    pair: tuple[Engine, Engine],
+    compiled: Compiled,
+    machine: Machine,
+    toolchain: str,
+    inputs: Sequence[tuple[bytes, ...]],
+    budget: int,
+) -> list[str]:
+    """The first layer, of any sample, with results on which the two engines differ."""
+    variant = summed(compiled)
+    one, two = (
+        _opinion(e, variant.compiled, machine, toolchain, inputs, budget).outputs for e in pair
+    )
+    names = f"{pair[0].name} and {pair[1].name}"
+    for number, (ours, theirs) in enumerate(zip(one, two, strict=True)):
+        if layer := first_difference(variant.layers, ours[-1], theirs[-1]):
+            return [f"{names}: the first layer with other results is {layer}, on sample {number}"]
+    return [
+        f"{names}: every layer's results are equal where checksums are taken: it is not the layers"
+    ]
 
 
 def opinion(trace: Trace, image: Image) -> Opinion:

@@ -33,6 +33,8 @@ DEFAULT_CORE = "m4"
 _FAILURES: pytest.StashKey[list[str]] = pytest.StashKey()
 FIGURES = ("cycles", "instructions", "energy", "flash", "arena", "stack")
 """What goes into JUnit properties, under the metric names of `simharness compare`."""
+BUILD_OPTIONS = ("optimize", "requant", "planner", "reference_kernels", "ram_limit_bytes")
+"""Those of `sim` that change the generated code."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +73,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers", "simharness_engine(name): the engine of `sim`; skipped where it is absent"
+    )
+    config.addinivalue_line(
+        "markers",
+        "simharness_crosscheck(*engines): what `sim` runs must come out alike on these emulators "
+        "(default: all installed ones); skipped where there are not two",
     )
 
 
@@ -131,6 +138,7 @@ def sim(request: pytest.FixtureRequest) -> Sim:
             _record(request, report, label)
             if gate:
                 failures.extend(_gated(request, report, label, fail))
+            failures.extend(_crosschecked(request, _beside(request, model), options))
         except SimharnessError as error:  # a sentence for the user, whatever the way to it
             raise error.with_traceback(None) from None
         return report
@@ -154,16 +162,53 @@ def _engine(request: pytest.FixtureRequest) -> str:
     marker = request.node.get_closest_marker("simharness_engine")
     if marker is None:
         return ""
+    name = str(marker.args[0])
+    _present(request, name)
+    return name
+
+
+def _present(request: pytest.FixtureRequest, name: str) -> None:
+    """Skips, or fails where it was required, without the engine."""
     from simharness import engines
 
-    name = str(marker.args[0])
     absent = engines.engine(name).missing()
     if absent is not None:
         reason = f"engine {name}: {absent.what}; {absent.remedy}"
-        if name in str(request.config.getoption("--simharness-require")).split(","):
+        if name in _required(request):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    return name
+
+
+def _required(request: pytest.FixtureRequest) -> list[str]:
+    return str(request.config.getoption("--simharness-require")).split(",")
+
+
+def _crosschecked(
+    request: pytest.FixtureRequest, model: str | Path, options: Mapping[str, Any]
+) -> list[str]:
+    """Where the emulators of the marker disagree on a network that was built with `options`."""
+    marker = request.node.get_closest_marker("simharness_crosscheck")
+    if marker is None:
+        return []
+    from simharness import crosscheck, pipeline
+    from simharness.errors import ToolMissingError
+
+    known = crosscheck.ENGINES
+    for name in marker.args or [n for n in known if n in _required(request)]:
+        _present(request, name)
+    build = {name: options[name] for name in BUILD_OPTIONS if name in options}
+    try:
+        found = crosscheck.crosscheck(
+            model,
+            options.get("core"),
+            board=options.get("board"),
+            names=marker.args,
+            toolchain=options.get("toolchain", "auto"),
+            wanted=pipeline.Wishes(**build),
+        )
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+    return [f"{found.model} on {found.core}: {text}" for text in found.disagreements]
 
 
 def _beside(request: pytest.FixtureRequest, model: str | Path) -> str | Path:
