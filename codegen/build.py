@@ -9,7 +9,7 @@ from pathlib import Path
 
 from codegen.emit import Program, Sources, build_program, model_name, render
 from codegen.errors import Problem, RefusedError
-from codegen.fit import Choice, Patches, arrange
+from codegen.fit import Alternative, Choice, Patches, arrange
 from codegen.ir import Graph
 from codegen.kernels.base import Variant
 from codegen.load import load
@@ -29,7 +29,7 @@ class Compiled:
 
     `graph` is lowered and in execution order; `selection` follows its nodes. `order` gives, for
     each node of `graph`, its place in the graph as lowering (and tiling) left it. `choices` tells
-    what was given up for memory.
+    what was given up for memory, `alternatives` what else was planned to meet a limit.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Compiled:
     sources: Sources
     savings: Savings
     choices: tuple[Choice, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 def compile_model(
@@ -106,6 +107,7 @@ def compile_lowered(
         render(program),
         savings,
         made.choices,
+        made.alternatives,
     )
 
 

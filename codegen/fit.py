@@ -1,75 +1,92 @@
 # SPDX-License-Identifier: MIT
-"""Less memory for more work: other kernels and tiles, the cheapest choices that fit a limit.
+"""Less memory for more work: other kernels and tiles, the fastest choices that fit a limit.
 
-Cost is counted in multiplications of the default kernels. A kernel further down the list of
-variants is taken to cost `SLOWER` or `PLAIN_SLOWER` times as much per element; tiles cost what they
-compute twice. That is a ranking, not a forecast: the report of the program that comes out has the
-cycles.
+Programs are compared by about how many instructions they take (`codegen.kernels.cost`): a ranking,
+not a forecast. The report of the program that comes out has the counts and cycles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 from typing import Literal
 
 from codegen.errors import PlanError, Problem
-from codegen.ir import Graph, Node
-from codegen.kernels import REFERENCES, VARIANTS, select
-from codegen.kernels.base import Overlap, Variant
-from codegen.kernels.overlap import pixel_by_pixel
-from codegen.ops import View
+from codegen.ir import Graph
 from codegen.planner import MemoryPlan, Strategy, plan_memory
-from codegen.planner.buffers import live_bytes, lower_bound
-from codegen.planner.liveness import liveness
-from codegen.planner.memory import choose_views
-from codegen.planner.needs import Need, activation_inputs, needs
+from codegen.planner.needs import needs
 from codegen.planner.order import choose_order, reordered
-from codegen.planner.storage import storages
-from codegen.planner.tiles import macs, node_macs, stage, tiled, with_image_transposes
+from codegen.planner.tiles import macs
+from codegen.swaps import Selection, Swap, below, fastest, swaps, work
 from codegen.target import Target
+from codegen.tilings import GRIDS, Tiling, optimistic_bytes, smallest, tilings
 
 Patches = Literal["off", "auto"] | tuple[int, int]
 """Patch-wise inference: never, where it pays, or so many rows and columns of tiles."""
-
-SLOWER, PLAIN_SLOWER = 1.5, 4.0
-"""How much slower a kernel is taken to be that comes later among the variants; a plain one."""
 
 AUTO_EXTRA = 0.10
 """Multiplications that "auto" may add, as a share of all, when no limit says how small is
 enough."""
 
-_GRIDS = ((2, 1), (3, 1), (4, 1), (2, 2), (6, 1), (8, 1), (3, 3), (4, 4))
+NEARLY_FREE = 0.01
+"""Instructions that a smaller arena may cost without being asked for, as a share of all; but for
+speed, none."""
+
 _TRIALS = 8
+_DRAFTS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One thing that is not the fastest, for the sake of memory.
 
-    `what` is "kernel" or "patches"; `extra_macs` is its cost (for a kernel: as ranked here).
+    `extra_macs` is what patches compute twice; `extra_instructions` about what the choice costs.
     """
 
     what: Literal["kernel", "patches"]
     where: str
     detail: str
     extra_macs: int
+    extra_instructions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A program that was planned on the way to a limit: its arena and about what it costs."""
+
+    detail: str
+    arena_bytes: int
+    extra_macs: int
+    extra_instructions: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arranged:
-    """A graph in execution order with its kernels and its plan, and what was chosen for memory."""
+    """A graph in execution order with its kernels and its plan, and what was chosen for memory.
+
+    `alternatives` are the programs that the limit was compared with, the fastest first.
+    """
 
     graph: Graph
     order: tuple[int, ...]
-    selection: tuple[Variant | None, ...]
+    selection: Selection
     plan: MemoryPlan
     choices: tuple[Choice, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
     @property
-    def extra_macs(self) -> int:
-        return sum(choice.extra_macs for choice in self.choices)
+    def extra_instructions(self) -> int:
+        return sum(choice.extra_instructions for choice in self.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """What does not change while one network is arranged; `work` is that of its fastest program."""
+
+    target: Target
+    strategy: Strategy
+    work: int
 
 
 def arrange(
@@ -81,288 +98,215 @@ def arrange(
 ) -> Arranged:
     """Kernels, order and plan of a materialized graph.
 
-    Without a limit the kernels are the fastest. With one, the cheapest of kernels and tiles whose
-    arena is no larger; PlanError, naming the tensors in the way, when there is none.
+    Without a limit the kernels are the fastest, or nearly so where that saves memory. With one, the
+    cheapest of kernels and tiles whose arena is no larger; PlanError, naming the tensors in the
+    way, when there is none.
     """
-    made = _arranged(graph, target, _fastest(graph, target), strategy)
+    kernels = fastest(graph, target)
+    goal = _Goal(target, strategy, work(graph, target, kernels))
     if isinstance(patches, tuple):
-        made = _tiled_as_asked(graph, target, strategy, patches)
-        graph = made.graph
-    elif patches == "auto" and ram_limit_bytes is None:
-        found = _best_tiles(graph, target, strategy, _GRIDS, AUTO_EXTRA * macs(graph))
-        made = found if found and found.plan.arena_bytes < made.plan.arena_bytes else made
-    if ram_limit_bytes is None or made.plan.arena_bytes <= ram_limit_bytes:
+        made = _tiled_as_asked(graph, goal, patches)
+    else:
+        made = _planned(_Draft(graph, kernels), goal)
+        if patches == "auto" and ram_limit_bytes is None:
+            tries = smallest(graph, GRIDS, AUTO_EXTRA * macs(graph))[:_TRIALS]
+            made = _smallest(made, *(_planned(_in_tiles(t, goal), goal) for t in tries))
+    if ram_limit_bytes is None:
+        return made if target.optimize == "speed" else _trimmed(made, goal)
+    if made.plan.arena_bytes <= ram_limit_bytes:
         return made
-    grids = _GRIDS if patches == "auto" else ()
-    return _fitted(graph, target, strategy, grids, ram_limit_bytes, made.choices)
+    grids = GRIDS if patches == "auto" else ()
+    return _fitted(made, graph, goal, grids, ram_limit_bytes)
 
 
-def _tiled_as_asked(
-    graph: Graph, target: Target, strategy: Strategy, grid: tuple[int, int]
-) -> Arranged:
-    found = _best_tiles(graph, target, strategy, (grid,), None)
-    if found is None:
+def _smallest(*tries: Arranged) -> Arranged:
+    return min(tries, key=lambda a: (a.plan.arena_bytes, a.extra_instructions))
+
+
+def _tiled_as_asked(graph: Graph, goal: _Goal, grid: tuple[int, int]) -> Arranged:
+    tries = [_planned(_in_tiles(t, goal), goal) for t in smallest(graph, (grid,))[:_TRIALS]]
+    if not tries:
         asked = f"{grid[0]}x{grid[1]} tiles"
         raise PlanError(
             Problem(
                 f"no layers can run in {asked}", "patches", "ask for fewer tiles, or auto, or off"
             )
         )
-    return found
+    return _smallest(*tries)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Draft:
-    """A graph with kernels, not planned yet; no arena of it is smaller than `bound_bytes`."""
+    """A graph with kernels, not planned yet."""
 
     graph: Graph
-    selection: tuple[Variant | None, ...]
-    choices: tuple[Choice, ...]
-    bound_bytes: int
+    selection: Selection
+    choices: tuple[Choice, ...] = ()
 
     @property
-    def extra_macs(self) -> int:
-        return sum(choice.extra_macs for choice in self.choices)
+    def extra_instructions(self) -> int:
+        return sum(choice.extra_instructions for choice in self.choices)
+
+
+def _in_tiles(tiling: Tiling, goal: _Goal) -> _Draft:
+    """The tiles with the fastest kernels."""
+    kernels = fastest(tiling.graph, goal.target)
+    rows, cols = tiling.grid
+    choice = Choice(
+        "patches",
+        tiling.at,
+        f"{rows}x{cols} tiles of the layers up to here",
+        tiling.extra_macs,
+        work(tiling.graph, goal.target, kernels) - goal.work,
+    )
+    return _Draft(tiling.graph, kernels, (choice,))
+
+
+def _swapped(draft: _Draft, taken: Sequence[Swap]) -> _Draft:
+    """The same with other kernels."""
+    kernels, choices = list(draft.selection), list(draft.choices)
+    for swap in taken:
+        kernels[swap.index] = swap.variant
+        where = draft.graph.nodes[swap.index].name
+        choices.append(Choice("kernel", where, swap.detail, 0, swap.extra_instructions))
+    return _Draft(draft.graph, tuple(kernels), tuple(choices))
+
+
+def _planned(draft: _Draft, goal: _Goal) -> Arranged:
+    graph, selection = draft.graph, draft.selection
+    needed = needs(graph, selection, goal.target)
+    order = choose_order(graph, needed)
+    ordered = reordered(graph, order)
+    plan = plan_memory(ordered, tuple(needed[i] for i in order), strategy=goal.strategy)
+    return Arranged(ordered, order, tuple(selection[i] for i in order), plan, draft.choices)
+
+
+def _trimmed(made: Arranged, goal: _Goal) -> Arranged:
+    """The smallest arena that other kernels give for nearly nothing."""
+    fast = _Draft(made.graph, made.selection, made.choices)
+    most = fast.extra_instructions + NEARLY_FREE * goal.work
+    while True:
+        limit_bytes = made.plan.arena_bytes - 1
+        bound, taken = below(fast.graph, goal.target, fast.selection, limit_bytes)
+        draft = _swapped(fast, taken)
+        if bound > limit_bytes or draft.extra_instructions > most:
+            return made
+        found = _planned(draft, goal)
+        if found.plan.arena_bytes > limit_bytes:
+            return made
+        made = replace(found, order=tuple(made.order[i] for i in found.order))
 
 
 def _fitted(
+    made: Arranged,
     graph: Graph,
-    target: Target,
-    strategy: Strategy,
+    goal: _Goal,
     grids: Sequence[tuple[int, int]],
     limit_bytes: int,
-    choices: tuple[Choice, ...],
 ) -> Arranged:
-    """The cheapest arrangement within the limit; `choices` are already in `graph`."""
-    drafts = [_with_other_kernels(graph, target, limit_bytes, choices)]
-    for choice, tiles in _tilings(graph, grids, limit_bytes)[:_TRIALS]:
-        known = [d.extra_macs for d in drafts if d.bound_bytes <= limit_bytes]
-        if choice.extra_macs >= min(known, default=choice.extra_macs + 1):
-            break
-        drafts.append(_with_other_kernels(tiles, target, limit_bytes, (choice,)))
-    drafts.sort(key=lambda d: (d.bound_bytes > limit_bytes, d.extra_macs, d.bound_bytes))
-    tries: list[Arranged] = []
-    for draft in drafts:
-        if draft.bound_bytes <= limit_bytes or not tries:
-            made = _arranged(draft.graph, target, draft.selection, strategy, draft.choices)
-            if draft.bound_bytes <= limit_bytes:
-                made = _repacked(made, target, strategy, limit_bytes)
-            if made.plan.arena_bytes <= limit_bytes:
-                return made
-            tries.append(made)
-    raise _too_large(min(tries, key=lambda a: a.plan.arena_bytes), limit_bytes)
+    """The cheapest arrangement within the limit, best first; `made` is one that is too large.
+
+    A program waits with a cost that is no more than about what it will be, until it is planned.
+    """
+    tries = [made]
+    fast = _Draft(made.graph, made.selection, made.choices)
+    share = goal.work / max(macs(graph), 1)
+    waiting: list[tuple[float, int, Arranged | _Draft | Tiling]] = [
+        (t.extra_macs * share, i, t) for i, t in enumerate(tilings(graph, grids, limit_bytes))
+    ]
+    number = len(waiting)
+
+    def wait(item: Arranged | _Draft) -> None:
+        nonlocal number
+        number += 1
+        heappush(waiting, (item.extra_instructions, number, item))
+
+    def draft(plain: _Draft) -> None:
+        bound, taken = below(plain.graph, goal.target, plain.selection, limit_bytes)
+        if bound <= limit_bytes:
+            wait(_swapped(plain, taken))
+
+    heapify(waiting)
+    draft(fast)
+    left = _DRAFTS
+    while waiting and left:
+        item = heappop(waiting)[2]
+        if isinstance(item, Arranged):
+            return replace(item, alternatives=_alternatives(tries))
+        if isinstance(item, Tiling):
+            if optimistic_bytes(item, limit_bytes) <= limit_bytes:
+                left -= 1
+                draft(_in_tiles(item, goal))
+        else:
+            left -= 1
+            found = _repacked(_planned(item, goal), goal, limit_bytes)
+            tries.append(found)
+            if found.plan.arena_bytes <= limit_bytes:
+                wait(found)
+    if not any(t.plan.arena_bytes <= limit_bytes for t in tries):
+        tries += _promising(graph, goal, grids, limit_bytes)
+    fitting = [t for t in tries if t.plan.arena_bytes <= limit_bytes]
+    if not fitting:
+        raise _too_large(_smallest(*tries), limit_bytes)
+    best = min(fitting, key=lambda t: t.extra_instructions)
+    return replace(best, alternatives=_alternatives(tries))
 
 
-def _repacked(made: Arranged, target: Target, strategy: Strategy, limit_bytes: int) -> Arranged:
+def _promising(
+    graph: Graph, goal: _Goal, grids: Sequence[tuple[int, int]], limit_bytes: int
+) -> Iterator[Arranged]:
+    """What may have the smallest arenas of all, when none that seemed cheap has fitted."""
+    plain = _Draft(graph, fastest(graph, goal.target))
+    for draft in (plain, *(_in_tiles(t, goal) for t in smallest(graph, grids)[:_TRIALS])):
+        _, taken = below(draft.graph, goal.target, draft.selection, limit_bytes)
+        yield _repacked(_planned(_swapped(draft, taken), goal), goal, limit_bytes)
+
+
+def _repacked(made: Arranged, goal: _Goal, limit_bytes: int) -> Arranged:
     """Swap kernels where the plan is fullest while that helps: a plan may miss its lower bound."""
     while made.plan.arena_bytes > limit_bytes:
-        graph, order = made.graph, tuple(range(len(made.graph.nodes)))
+        graph = made.graph
         full = {
             step
             for r in made.plan.records
             if r.memory == "arena" and r.offset + r.size_bytes > limit_bytes
             for step in range(r.first, r.last + 1)
         }
-        emitted = [i for i in order if i not in made.plan.elided]
-        needed = needs(graph, made.selection, target)
-        tries: list[Arranged] = []
+        emitted = [i for i in range(len(graph.nodes)) if i not in made.plan.elided]
+        needed = needs(graph, made.selection, goal.target)
+        better: list[Arranged] = []
         for index in (emitted[step] for step in sorted(full)[:_TRIALS]):
-            for swap in _swaps(index, graph, target, made.selection):
+            for swap in swaps(index, graph, goal.target, made.selection[index]):
                 trial = (*needed[:index], swap.need, *needed[index + 1 :])
-                plan = plan_memory(graph, trial, strategy=strategy)
-                selection = (*made.selection[:index], swap.variant, *made.selection[index + 1 :])
-                choice = Choice("kernel", graph.nodes[index].name, swap.detail, swap.extra_macs)
-                choices = (*made.choices, choice)
-                tries.append(Arranged(graph, made.order, selection, plan, choices))
-        better = [t for t in tries if t.plan.arena_bytes < made.plan.arena_bytes]
+                plan = plan_memory(graph, trial, strategy=goal.strategy)
+                if plan.arena_bytes < made.plan.arena_bytes:
+                    draft = _swapped(_Draft(graph, made.selection, made.choices), (swap,))
+                    better.append(Arranged(graph, made.order, draft.selection, plan, draft.choices))
         if not better:
             return made
-        made = min(better, key=lambda t: (max(t.plan.arena_bytes, limit_bytes), t.extra_macs))
+        made = min(
+            better, key=lambda t: (max(t.plan.arena_bytes, limit_bytes), t.extra_instructions)
+        )
     return made
 
 
-def _arranged(
-    graph: Graph,
-    target: Target,
-    selection: Sequence[Variant | None],
-    strategy: Strategy,
-    choices: tuple[Choice, ...] = (),
-) -> Arranged:
-    needed = needs(graph, selection, target)
-    order = choose_order(graph, needed)
-    ordered = reordered(graph, order)
-    plan = plan_memory(ordered, tuple(needed[i] for i in order), strategy=strategy)
-    return Arranged(ordered, order, tuple(selection[i] for i in order), plan, choices)
-
-
-def _fastest(graph: Graph, target: Target) -> list[Variant | None]:
-    return [
-        None if isinstance(node.op, View) else select(node, graph, target) for node in graph.nodes
-    ]
-
-
-def _with_other_kernels(
-    graph: Graph, target: Target, limit_bytes: int, choices: tuple[Choice, ...]
-) -> _Draft:
-    """Swap kernels one at a time, the best bargain first, until the limit holds or none helps."""
-    selection = _fastest(graph, target)
-    needed = list(needs(graph, selection, target))
-    order = choose_order(graph, needed)
-    ordered = reordered(graph, order)
-    views = choose_views(ordered, [needed[i] for i in order])
-
-    def excess(trial: Sequence[Need]) -> tuple[int, Mapping[int, int]]:
-        """The lower bound, and by how many bytes each node is above the limit, if it is."""
-        live = liveness(ordered, [trial[i] for i in order], views)
-        sizes = live_bytes(live.problem)
-        above = {s: n - limit_bytes for s, n in sizes.items() if n > limit_bytes}
-        nodes = {order[k]: above[s] for k, s in enumerate(live.steps) if s in above}
-        return max(sizes.values(), default=0), nodes
-
-    bound, over = excess(needed)
-    swapped: set[int] = set()
-    while over:
-        now = sum(over.values())
-        best: tuple[float, int, _Swap] | None = None
-        for index in sorted(over.keys() - swapped):
-            for swap in _swaps(index, graph, target, selection):
-                trial = [*needed[:index], swap.need, *needed[index + 1 :]]
-                saved = now - sum(excess(trial)[1].values())
-                if saved > 0 and (best is None or swap.extra_macs / saved < best[0]):
-                    best = swap.extra_macs / saved, index, swap
-        if best is None:
-            break
-        _, index, swap = best
-        choices = (
-            *choices,
-            Choice("kernel", graph.nodes[index].name, swap.detail, swap.extra_macs),
-        )
-        selection[index], needed[index] = swap.variant, swap.need
-        swapped.add(index)
-        bound, over = excess(needed)
-    return _Draft(graph, tuple(selection), choices, bound)
-
-
-@dataclass(frozen=True, slots=True)
-class _Swap:
-    """Another kernel for a node."""
-
-    variant: Variant
-    need: Need
-    extra_macs: int
-    detail: str
-
-
-def _swaps(
-    index: int, graph: Graph, target: Target, selection: Sequence[Variant | None]
-) -> Iterator[_Swap]:
-    """The kernels after the selected one that take the node, too."""
-    node, chosen = graph.nodes[index], selection[index]
-    variants = REFERENCES if target.reference_kernels else VARIANTS
-    if chosen is None:
-        return
-    for variant in variants[variants.index(chosen) + 1 :]:
-        if variant.accepts(node, graph, target):
-            scratch_bytes = variant.scratch_bytes(node, graph, target)
-            need = Need(scratch_bytes, tuple(variant.overlaps(node, graph, target)))
-            factor = PLAIN_SLOWER if variant in REFERENCES else SLOWER
-            cost = int((factor - 1) * _work(node, graph))
-            yield _Swap(variant, need, cost, f"{variant.name} instead of {chosen.name}")
-
-
-def _work(node: Node, graph: Graph) -> int:
-    """Multiplications of a convolution, elements of anything else."""
-    return node_macs(node, graph) or prod(graph.tensors[node.outputs[0]].shape)
-
-
-def _best_tiles(
-    graph: Graph,
-    target: Target,
-    strategy: Strategy,
-    grids: Sequence[tuple[int, int]],
-    most_extra_macs: float | None,
-) -> Arranged | None:
-    """The smallest arena of a few tilings that look best."""
-    found = [
-        _arranged(tiles, target, _fastest(tiles, target), strategy, (choice,))
-        for choice, tiles in _smallest(graph, grids, most_extra_macs)
-    ]
-    return min(found, key=lambda a: (a.plan.arena_bytes, a.extra_macs), default=None)
-
-
-def _smallest(
-    graph: Graph, grids: Sequence[tuple[int, int]], most_extra_macs: float | None
-) -> list[tuple[Choice, Graph]]:
-    """A few tilings with the smallest optimistic arena, best first."""
-    found: list[tuple[int, int, int, Choice, Graph]] = []
-    best = 1 << 62
-    graph = with_image_transposes(graph)
-    for rest, at in sorted(_places(graph), key=lambda place: place[0]):
-        for choice, tiles in _tilings_at(graph, at, grids) if rest <= best else ():
-            if most_extra_macs is None or choice.extra_macs <= most_extra_macs:
-                size = _optimistic(tiles)
-                best = min(best, size)
-                found.append((size, choice.extra_macs, len(found), choice, tiles))
-    return [(choice, tiles) for *_, choice, tiles in sorted(found, key=lambda f: f[:3])[:_TRIALS]]
-
-
-def _tilings(
-    graph: Graph, grids: Sequence[tuple[int, int]], limit_bytes: int
-) -> list[tuple[Choice, Graph]]:
-    """All ways to tile that may fit the limit, by rising cost."""
-    graph = with_image_transposes(graph)
-    found = [
-        (choice, tiles)
-        for rest, at in _places(graph)
-        if rest <= limit_bytes
-        for choice, tiles in _tilings_at(graph, at, grids)
-        if _optimistic(tiles) <= limit_bytes
-    ]
-    return sorted(found, key=lambda item: item[0].extra_macs)
-
-
-def _tilings_at(
-    graph: Graph, at: Node, grids: Sequence[tuple[int, int]]
-) -> Iterator[tuple[Choice, Graph]]:
-    for rows, cols in grids:
-        tiles = tiled(graph, at.outputs[0], rows, cols)
-        if tiles is not None:
-            detail = f"{rows}x{cols} tiles of the layers up to here"
-            yield Choice("patches", at.name, detail, macs(tiles) - macs(graph)), tiles
-
-
-def _places(graph: Graph) -> list[tuple[int, Node]]:
-    """Each node up to which the graph can be tiled, and the optimistic arena of the rest of it."""
-    wishes = _wishes(graph)
-    live = liveness(graph, wishes, choose_views(graph, wishes))
-    sizes = live_bytes(live.problem)
-    found = []
-    for node in graph.nodes:
-        nodes = stage(graph, node.outputs[0])
-        if nodes is not None:
-            early = {live.steps[i] for i in nodes}
-            late = (n for step, n in sizes.items() if step not in early)
-            found.append((max(late, default=0), node))
-    return found
-
-
-def _optimistic(graph: Graph) -> int:
-    """An arena that kernels would need which use no scratch and overlap as far as they can."""
-    everything = storages(graph, frozenset(range(len(graph.nodes))))
-    return lower_bound(liveness(graph, _wishes(graph), everything).problem)
-
-
-def _wishes(graph: Graph) -> list[Need]:
-    return [Need(0, _widest_overlaps(node, graph)) for node in graph.nodes]
-
-
-def _widest_overlaps(node: Node, graph: Graph) -> tuple[Overlap, ...]:
-    if isinstance(node.op, View):
-        return ()
-    y = graph.tensors[node.outputs[0]].size_bytes
-    inputs = activation_inputs(node, graph)
-    equal = [i for i, x in enumerate(inputs) if graph.tensors[x].size_bytes == y]
-    return tuple(Overlap(i, 0, 0, exact=False) for i in equal) or pixel_by_pixel(node, graph)
+def _alternatives(tries: Sequence[Arranged]) -> tuple[Alternative, ...]:
+    """The programs that no other one beats in both memory and work."""
+    found: list[Alternative] = []
+    for made in sorted(tries, key=lambda t: (t.extra_instructions, t.plan.arena_bytes)):
+        if not found or made.plan.arena_bytes < found[-1].arena_bytes:
+            details = [c.detail for c in made.choices if c.what == "patches"]
+            kernels = sum(c.what == "kernel" for c in made.choices)
+            details += [f"another kernel in {kernels} layers"] if kernels else []
+            found.append(
+                Alternative(
+                    ", ".join(details) or "the fastest kernels",
+                    made.plan.arena_bytes,
+                    sum(c.extra_macs for c in made.choices),
+                    made.extra_instructions,
+                )
+            )
+    return tuple(found)
 
 
 def _too_large(best: Arranged, limit_bytes: int) -> PlanError:

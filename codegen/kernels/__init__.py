@@ -7,7 +7,7 @@ from codegen.errors import Problem, UnsupportedError
 from codegen.ir import Graph, Node
 from codegen.kernels import binary, conv, data, dense, normalization, pool, quantize, softmax, unary
 from codegen.kernels.base import Variant
-from codegen.kernels.fast_kernels import FAST_DSP
+from codegen.kernels.fast_kernels import FAST_DSP, SMALL_DSP
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
 from codegen.target import Target
 
@@ -25,7 +25,7 @@ REFERENCES: tuple[Variant, ...] = (
 
 FAST: tuple[Variant, ...] = (*FAST_DSP, *FAST_V6M)
 
-VARIANTS: tuple[Variant, ...] = (*FAST, *REFERENCES)
+VARIANTS: tuple[Variant, ...] = (*FAST, *SMALL_DSP, *REFERENCES)
 
 
 def select(node: Node, graph: Graph, target: Target) -> Variant:

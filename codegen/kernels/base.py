@@ -64,7 +64,16 @@ class Variant(Protocol):
         """The C kernel's name, `nn_<op>_<type>[_variant]`, as reports show it."""
         ...
 
+    @property
+    def manner(self) -> str:
+        """How it runs that kernel, where several variants do, as " in 2 bands or more"."""
+        ...
+
     def accepts(self, node: Node, graph: Graph, target: Target) -> bool: ...
+
+    def extra_instructions(self, node: Node, graph: Graph, target: Target) -> int:
+        """About how many more than the fastest variant of the same kernel takes."""
+        ...
 
     def scratch_bytes(self, node: Node, graph: Graph, target: Target) -> int: ...
 

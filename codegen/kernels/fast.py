@@ -13,11 +13,15 @@ from codegen.target import Target
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """How a variant runs one layer. `write` makes the C; what it needs was decided before."""
+    """How a variant runs one layer. `write` makes the C; what it needs was decided before.
+
+    `extra_instructions`: about how many more than the fastest use of the same C.
+    """
 
     write: Callable[[], Call]
     scratch_bytes: int = 0
     overlaps: tuple[Overlap, ...] = ()
+    extra_instructions: int = 0
 
 
 _KEPT = 512
@@ -30,6 +34,7 @@ class Planned:
     name: str
     make: Callable[[Node, Graph, Target], Plan | None]
     plans: dict[tuple[int, Target], tuple[Node, Graph, Plan | None]]
+    manner: str = ""
 
     def plan(self, node: Node, graph: Graph, target: Target) -> Plan | None:
         """The plan, made once per node, as proofs take milliseconds. Kept nodes keep their ids."""
@@ -56,10 +61,15 @@ class Planned:
     def overlaps(self, node: Node, graph: Graph, target: Target) -> tuple[Overlap, ...]:
         return self._planned(node, graph, target).overlaps
 
+    def extra_instructions(self, node: Node, graph: Graph, target: Target) -> int:
+        return self._planned(node, graph, target).extra_instructions
+
     def emit(self, node: Node, graph: Graph, target: Target) -> Call:
         return self._planned(node, graph, target).write()
 
 
-def planned(name: str, make: Callable[[Node, Graph, Target], Plan | None]) -> Planned:
+def planned(
+    name: str, make: Callable[[Node, Graph, Target], Plan | None], manner: str = ""
+) -> Planned:
     """A variant with its own memory of plans."""
-    return Planned(name, make, {})
+    return Planned(name, make, {}, manner)

@@ -15,6 +15,7 @@ from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
 from codegen.kernels.fast_dot import Stream, dot_defines, stream, unrolling
 from codegen.kernels.fast_residual import ON_THE_SUMMAND, with_residual
+from codegen.kernels.overlap import pixel_by_pixel
 from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8, DenseS8, Requant
 from codegen.target import Target
@@ -240,7 +241,8 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return _call(kernel, made, text, target)
 
-    return Plan(write, 24 * made.groups + 4 * (hold + 7 & ~7) + w[0].size)
+    scratch_bytes = 24 * made.groups + 4 * (hold + 7 & ~7) + w[0].size
+    return Plan(write, scratch_bytes, pixel_by_pixel(node, graph))
 
 
 FAST = (

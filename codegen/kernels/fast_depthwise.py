@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from codegen.ir import Graph, Node
+from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant
 from codegen.kernels.conv import is_depthwise
 from codegen.kernels.fast import Plan, planned
 from codegen.kernels.fast_dot import U32, dual_issue
 from codegen.kernels.overlap import channel_by_channel
 from codegen.kernels.reference import constant_input, in_and_out
-from codegen.ops import ConvS8
+from codegen.ops import ConvS8, Window
 from codegen.requant import I64, reachable_range
 from codegen.requant_high import HighMultiply, high_multiply
 from codegen.target import Optimize, Target
@@ -58,7 +60,7 @@ def _halves(low: I64, high: I64) -> U32:
     return ((low & 0xFFFF) | ((high & 0xFFFF) << 16)).astype(np.uint32)
 
 
-def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
+def _plan3x3(node: Node, graph: Graph, target: Target, bands: int = 1) -> Plan | None:
     op = node.op
     if not isinstance(op, ConvS8) or not target.dsp or target.fpu == "none":
         return None
@@ -72,7 +74,10 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
     batch, in_h, in_w, in_c = x.shape
     _, out_h, out_w, out_c = y.shape
     pad_top, pad_left = window.pads[:2]
-    height = (out_h - 1) * stride + 3
+    band = _band(node, graph, bands)
+    if band is None:
+        return None
+    height = (band - 1) * stride + 3
     width = (out_w - 1) * stride + 3
     width = (width + (1 if stride == 1 else 2)) & ~1
     if (
@@ -102,18 +107,20 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
     def write() -> Call:
         text = (
             f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c // in_c}, "
-            f"{stride}, {pad_top}, {pad_left},\n    {height}, {width}, {head}, {unroll}, {up}, "
-            f"{recipe.shift}, {requant.in_zp}, {requant.out_zp}, {requant.lo}, {requant.hi}, "
+            f"{stride}, {pad_top}, {pad_left},\n    {band}, {height}, {width}, {head}, {unroll}, "
+            f"{up}, {recipe.shift}, {requant.in_zp}, {requant.out_zp}, {requant.lo}, {requant.hi}, "
             f"{int(not recipe.proven.all())}, x0, @records@, y0, scratch);"
         )
         constants = (Constant("records", "uint32_t", records),)
         return Call((f"{kernel}.h",), constants, text, dual_issue(target))
 
     extra_bytes = 4 if dual_issue(target) else 0
-    return Plan(write, 2 * height * width + extra_bytes, channel_by_channel(x, y))
+    overlaps = channel_by_channel(x, y) if _read_in_time(x, y, window, band) else ()
+    instructions = _bands_instructions(node, graph, band, width)
+    return Plan(write, 2 * height * width + extra_bytes, overlaps, instructions)
 
 
-def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
+def _plan_any(node: Node, graph: Graph, target: Target, bands: int = 1) -> Plan | None:
     op = node.op
     if not isinstance(op, ConvS8) or not target.dsp or target.fpu == "none":
         return None
@@ -128,7 +135,10 @@ def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
     batch, in_h, in_w, in_c = x.shape
     _, out_h, out_w, out_c = y.shape
     pad_top, pad_left = window.pads[:2]
-    height = (out_h - 1) * stride + kernel_h
+    band = _band(node, graph, bands)
+    if band is None:
+        return None
+    height = (band - 1) * stride + kernel_h
     # Four outputs at a time read whole words, up to one behind the last window.
     words = kernel_w // 2 + 1 if stride == 1 else (kernel_w + 1) // 2
     last = (out_w - 1) // 4 * 4 * stride
@@ -149,8 +159,8 @@ def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
     def write() -> Call:
         text = (
             f"{kernel}({batch}, {in_h}, {in_w}, {in_c}, {out_h}, {out_w}, {out_c // in_c}, "
-            f"{kernel_h}, {kernel_w}, {stride}, {pad_top}, {pad_left}, {height}, {width},\n"
-            f"    {up}, {recipe.shift}, {requant.in_zp}, {requant.out_zp}, {requant.lo}, "
+            f"{kernel_h}, {kernel_w}, {stride}, {pad_top}, {pad_left}, {band}, {height},\n"
+            f"    {width}, {up}, {recipe.shift}, {requant.in_zp}, {requant.out_zp}, {requant.lo}, "
             f"{requant.hi}, {int(not recipe.proven.all())}, x0, @weights@, @parameters@, y0, "
             "scratch);"
         )
@@ -160,11 +170,52 @@ def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return Call((f"{kernel}.h",), constants, text)
 
-    row_words = 2 * words if stride == 1 else words
-    return Plan(write, 2 * height * width + 4 * kernel_h * row_words, channel_by_channel(x, y))
+    scratch_bytes = 2 * height * width + 4 * kernel_h * words * (2 if stride == 1 else 1)
+    overlaps = channel_by_channel(x, y) if _read_in_time(x, y, window, band) else ()
+    return Plan(write, scratch_bytes, overlaps, _bands_instructions(node, graph, band, width))
+
+
+def _band(node: Node, graph: Graph, bands: int) -> int | None:
+    """Rows of outputs in each of at least so many equal bands; None where that cannot be."""
+    op = node.op
+    assert isinstance(op, ConvS8)
+    window, out_h = op.window, graph.tensors[node.outputs[0]].shape[1]
+    band = max((rows for rows in range(1, out_h // bands + 1) if out_h % rows == 0), default=None)
+    if band is None or band == out_h:
+        return band
+    kernel_h, stride = window.kernel[0], window.strides[0]
+    height = (band - 1) * stride + kernel_h
+    return band if kernel_h >= stride and window.pads[0] < height else None
+
+
+def _read_in_time(x: Tensor, y: Tensor, window: Window, band: int) -> bool:
+    """Whether each band but the last ends before the inputs of its channel that are in scratch."""
+    _, in_h, in_w, _ = x.shape
+    _, out_h, out_w, _ = y.shape
+    reach = window.kernel[0] - window.pads[0]
+    return all(
+        end * out_w <= min(in_h, (end - 1) * window.strides[0] + reach) * in_w
+        for end in range(band, out_h, band)
+    )
+
+
+def _bands_instructions(node: Node, graph: Graph, band: int, width: int) -> int:
+    """What bands cost over one plane per channel, about: their start, and moving shared rows."""
+    op = node.op
+    assert isinstance(op, ConvS8)
+    _, out_h, _, out_c = graph.tensors[node.outputs[0]].shape
+    shared = op.window.kernel[0] - op.window.strides[0]
+    return out_c * (out_h // band - 1) * (60 + 2 * shared * width)
 
 
 FAST = (
     planned("nn_depthwise_s8_dsp3x3", _plan3x3),
     planned("nn_depthwise_s8_dsp", _plan_any),
 )
+
+IN_BANDS = tuple(
+    planned(variant.name, partial(make, bands=bands), f" in {bands} bands or more")
+    for variant, make in zip(FAST, (_plan3x3, _plan_any), strict=True)
+    for bands in (2, 4, 8, 16)
+)
+"""The same with less scratch: a plane holds the inputs of some rows of outputs at a time."""

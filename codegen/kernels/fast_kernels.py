@@ -23,3 +23,6 @@ FAST_DSP: tuple[Variant, ...] = (
     *fast_f32.FAST,
     *fast_quantize.FAST_FPU,
 )
+
+SMALL_DSP: tuple[Variant, ...] = fast_depthwise.IN_BANDS
+"""The same kernels in ways that take less scratch and more time."""

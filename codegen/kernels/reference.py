@@ -27,6 +27,7 @@ class Reference:
     write: Callable[[Node, Graph], Call]
     in_place: bool = False
     nearest: Callable[[Node, Graph], tuple[Overlap, ...]] | None = None
+    manner: str = ""
 
     def accepts(self, node: Node, graph: Graph, target: Target) -> bool:
         return self.takes(node, graph)
@@ -45,6 +46,9 @@ class Reference:
             for i, x in enumerate(activations(node, graph))
             if x.size_bytes == size_bytes
         )
+
+    def extra_instructions(self, node: Node, graph: Graph, target: Target) -> int:
+        return 0
 
     def emit(self, node: Node, graph: Graph, target: Target) -> Call:
         return self.write(node, graph)

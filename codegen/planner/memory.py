@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from codegen.errors import PlanError, Problem
 from codegen.ir import Graph
+from codegen.kernels import cost
 from codegen.ops import Concat, Slice, View
 from codegen.planner.banks import Bank, Split, split
 from codegen.planner.buffers import Packing, lower_bound
@@ -16,7 +17,6 @@ from codegen.planner.memory_plan import BankUse, MemoryPlan, Placed
 from codegen.planner.needs import Need, activation_inputs
 from codegen.planner.storage import Storages, storages
 from codegen.planner.strategy import Strategy, plan
-from codegen.planner.tiles import node_macs
 
 
 def plan_memory(graph: Graph, needs: Sequence[Need], *, strategy: Strategy = "auto") -> MemoryPlan:
@@ -96,7 +96,7 @@ def _uses(graph: Graph, needs: Sequence[Need], live: Liveness) -> list[int]:
                 uses[buffer] += graph.tensors[name].size_bytes
         operand = live.scratch.get(index, live.places[inputs[0]][0] if inputs else None)
         if operand is not None:
-            uses[operand] += max(node_macs(node, graph), need.scratch_bytes)
+            uses[operand] += max(cost.macs(node, graph), need.scratch_bytes)
     return uses
 
 

@@ -57,11 +57,11 @@ class _Work:
     makers: tuple[int, ...]
 
 
-def choose_order(graph: Graph, needs: Sequence[Need]) -> tuple[int, ...]:
+def choose_order(graph: Graph, needs: Sequence[Need], sets: int = SETS) -> tuple[int, ...]:
     """Indices of `graph.nodes` in the order of least memory; the given order among equals."""
     work = _work(graph, needs)
     count = len(work.tasks)
-    width = max(4, SETS // max(count, 1))
+    width = max(4, sets // max(count, 1))
     start = _Path(0, 0, tuple(i for i, task in enumerate(work.tasks) if not task.before))
     level = {0: start}
     for _ in range(count):

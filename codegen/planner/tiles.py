@@ -16,6 +16,7 @@ from math import prod
 from typing import TypeVar
 
 from codegen.ir import Graph, Node, Tensor
+from codegen.kernels import cost
 from codegen.ops import (
     BinaryF32,
     BinaryS8,
@@ -158,16 +159,8 @@ def tiled(graph: Graph, at: str, rows: int, cols: int) -> Graph | None:
 
 
 def macs(graph: Graph) -> int:
-    """Multiplications of all convolutions; padding counts, as everywhere in this field."""
-    return sum(node_macs(node, graph) for node in graph.nodes)
-
-
-def node_macs(node: Node, graph: Graph) -> int:
-    """Multiplications of one node if it is a convolution, else 0."""
-    if not isinstance(node.op, ConvS8 | ConvF32 | ConvAddS8):
-        return 0
-    y, w = graph.tensors[node.outputs[0]], graph.tensors[node.inputs[1]]
-    return prod(y.shape) * prod(w.shape[1:])
+    """Multiplications of all layers; padding counts, as everywhere in this field."""
+    return sum(cost.macs(node, graph) for node in graph.nodes)
 
 
 class _Builder:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Depthwise convolution, any window up to 8 wide, stride 1 or 2, on cores with the DSP extension:
- * channel by channel over a plane in scratch, four outputs of a row at a time. y may be x where the
- * shapes agree.
+ * channel by channel over a plane in scratch, four outputs of a row at a time. y may be x: see
+ * nn_plane_s8.h.
  *
  * The weights of a channel stand in scratch as halfwords, two to a word, times `1 << up`: for each row
  * (w0, w1), (w2, w3)... and, for stride 1, between them the same moved by one: (0, w0), (w1, w2)...
@@ -175,63 +175,78 @@ NN_RARE int32_t nn_depthwise_float(int32_t acc, const int32_t *parameters, int32
     return nn_clamp_s32(nn_rint_f32((float)sum * scale), -1024, 1024) + out_zp;
 }
 
-/* Scratch: 2 * height * width bytes for the plane, and 4 per word of a channel's weights; width is even
-   and holds the windows of out_w outputs rounded up to fours, and one halfword more. */
+/* `rows` rows of outputs of a channel, whose plane and weights are there. */
+NN_INLINE void nn_depthwise_rows(int32_t rows, int32_t out_w, int32_t out_c, int32_t kernel_h,
+                                 int32_t kernel_w, int32_t stride, int32_t width, int32_t up,
+                                 int32_t shift, int32_t out_zp, int32_t lo, int32_t hi,
+                                 int32_t floats, const int16_t *plane, const uint32_t *weights,
+                                 const int32_t *q, int8_t *to)
+{
+    const int32_t multiplier = q[0], offset = q[1];
+    const int32_t exact = floats == 0 || multiplier != 0;
+    const int32_t start = exact ? q[2] : 0;
+    for (int32_t oh = 0; oh < rows; oh++) {
+        const int16_t *at = plane + oh * stride * width;
+        for (int32_t ow = 0; ow < out_w; ow += 4) {
+            int32_t sum[4] = {start, start, start, start};
+            nn_depthwise_four(kernel_h, kernel_w, stride, width, at, weights, sum);
+            if (exact) {
+#pragma GCC unroll 4
+                for (int32_t i = 0; i < 4; i++) {
+                    sum[i] = nn_ssat8_asr(nn_smmla(sum[i], multiplier, offset), shift);
+                }
+            } else {
+                for (int32_t i = 0; i < 4; i++) {
+                    sum[i] = nn_clamp_s32(nn_depthwise_float(sum[i] >> up, q, out_zp), -128, 127);
+                }
+            }
+#pragma GCC unroll 4
+            for (int32_t i = 0; i < 4; i++) {
+                if (out_w % 4 == 0 || ow + i < out_w) {
+                    if (lo > -128 || hi < 127) {
+                        sum[i] = nn_clamp_s32(sum[i], lo, hi);
+                    }
+                    *to = (int8_t)sum[i];
+                    to += out_c;
+                }
+            }
+            at += 4 * stride;
+        }
+    }
+}
+
+/* `band` rows of outputs at a time, a divisor of out_h. Scratch: 2 * height * width bytes for the plane,
+   where height is (band - 1) * stride + kernel_h, and 4 per word of a channel's weights; width is even and
+   holds the windows of out_w outputs rounded up to fours, and one halfword more. */
 NN_KERNEL void nn_depthwise_s8_dsp(int32_t batch, int32_t in_h, int32_t in_w, int32_t in_c,
                                    int32_t out_h, int32_t out_w, int32_t fan_out, int32_t kernel_h,
                                    int32_t kernel_w, int32_t stride, int32_t pad_top,
-                                   int32_t pad_left, int32_t height, int32_t width, int32_t up,
-                                   int32_t shift, int32_t in_zp, int32_t out_zp, int32_t lo,
-                                   int32_t hi, int32_t floats, const int8_t *x, const int8_t *w,
-                                   const int32_t *parameters, int8_t *y, uint8_t *scratch)
+                                   int32_t pad_left, int32_t band, int32_t height, int32_t width,
+                                   int32_t up, int32_t shift, int32_t in_zp, int32_t out_zp,
+                                   int32_t lo, int32_t hi, int32_t floats, const int8_t *x,
+                                   const int8_t *w, const int32_t *parameters, int8_t *y,
+                                   uint8_t *scratch)
 {
     const int32_t out_c = in_c * fan_out;
-    const int32_t cols = in_w < width - pad_left ? in_w : width - pad_left;
-    const int32_t rows = in_h < height - pad_top ? in_h : height - pad_top;
+    const nn_bands bands = {in_h,  in_w,   in_c,  pad_top, pad_left,         band,
+                            out_h, height, width, in_zp,   kernel_h - stride};
     int16_t *const plane = (int16_t *)(void *)scratch;
     uint32_t *const weights = (uint32_t *)(void *)(plane + height * width);
 
     nn_plane_clear(height, width, in_zp, plane);
     for (int32_t n = 0; n < batch; n++) {
         for (int32_t c = 0; c < in_c; c++) {
-            nn_plane_gather(rows, cols, in_c, in_w * in_c, width, x + c,
-                            plane + pad_top * width + pad_left);
-            for (int32_t f = c * fan_out; f < (c + 1) * fan_out; f++) {
-                const int32_t *const q = parameters + 4 * f;
-                const int32_t multiplier = q[0], offset = q[1];
-                const int32_t exact = floats == 0 || multiplier != 0;
-                const int32_t start = exact ? q[2] : 0;
-                int8_t *to = y + f;
-                nn_depthwise_weights(kernel_h, kernel_w, stride, q[3], up,
-                                     w + f * kernel_h * kernel_w, weights);
-                for (int32_t oh = 0; oh < out_h; oh++) {
-                    const int16_t *at = plane + oh * stride * width;
-                    for (int32_t ow = 0; ow < out_w; ow += 4) {
-                        int32_t sum[4] = {start, start, start, start};
-                        nn_depthwise_four(kernel_h, kernel_w, stride, width, at, weights, sum);
-                        if (exact) {
-#pragma GCC unroll 4
-                            for (int32_t i = 0; i < 4; i++) {
-                                sum[i] = nn_ssat8_asr(nn_smmla(sum[i], multiplier, offset), shift);
-                            }
-                        } else {
-                            for (int32_t i = 0; i < 4; i++) {
-                                sum[i] = nn_clamp_s32(
-                                    nn_depthwise_float(sum[i] >> up, q, out_zp), -128, 127);
-                            }
-                        }
-#pragma GCC unroll 4
-                        for (int32_t i = 0; i < 4; i++) {
-                            if (out_w % 4 == 0 || ow + i < out_w) {
-                                if (lo > -128 || hi < 127) {
-                                    sum[i] = nn_clamp_s32(sum[i], lo, hi);
-                                }
-                                *to = (int8_t)sum[i];
-                                to += out_c;
-                            }
-                        }
-                        at += 4 * stride;
+            int32_t row = 0;
+            for (int32_t first = 0; first < out_h; first += band) {
+                row = nn_plane_band(&bands, first, row, x + c, plane);
+                for (int32_t f = c * fan_out; f < (c + 1) * fan_out; f++) {
+                    if (first == 0 || fan_out > 1) {
+                        nn_depthwise_weights(kernel_h, kernel_w, stride, parameters[4 * f + 3], up,
+                                             w + f * kernel_h * kernel_w, weights);
                     }
+                    nn_depthwise_rows(band, out_w, out_c, kernel_h, kernel_w, stride, width, up,
+                                      shift, out_zp, lo, hi, floats, plane, weights,
+                                      parameters + 4 * f, y + first * out_w * out_c + f);
                 }
             }
         }

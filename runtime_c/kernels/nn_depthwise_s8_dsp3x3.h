@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Depthwise 3x3 convolution, stride 1 or 2, on cores with the DSP extension and an FPU: channel by
- * channel over a plane in scratch, two outputs of a row at a time. y may be x where the shapes agree.
+ * channel over a plane in scratch, two outputs of a row at a time. y may be x: see nn_plane_s8.h.
  *
  * Record of an output channel, 9 words: for each window row the halfwords (w0, w1) and (w1, w2), all
  * times `1 << up`; multiplier, offset, start (codegen/requant_high.py). Where no exact multiplier exists,
@@ -209,7 +209,7 @@ NN_INLINE void nn_depthwise3x3_channel(const uint32_t *record, const int16_t *pl
 
 #else
 
-NN_INLINE void nn_depthwise3x3_channel(const uint32_t *record, const int16_t *plane, int8_t *y,
+NN_PART void nn_depthwise3x3_channel(const uint32_t *record, const int16_t *plane, int8_t *y,
                                        NN_DEPTHWISE3X3_PARAMETERS)
 {
     (void)head;
@@ -234,38 +234,41 @@ NN_INLINE void nn_depthwise3x3_channel(const uint32_t *record, const int16_t *pl
 #define NN_DEPTHWISE3X3_BEHIND 0
 #endif
 
-/* Scratch: 2 * height * width bytes, and 4 for cores that load ahead; width is even and holds the padded row, and 2 halfwords more
-   when out_w is even and the stride 2. */
+/* `band` rows of outputs at a time, a divisor of out_h. Scratch: 2 * height * width bytes, where height
+   is (band - 1) * stride + 3, and 4 for cores that load ahead; width is even and holds the padded row,
+   and 2 halfwords more when out_w is even and the stride 2. */
 NN_KERNEL void nn_depthwise_s8_dsp3x3(int32_t batch, int32_t in_h, int32_t in_w, int32_t in_c,
                                       int32_t out_h, int32_t out_w, int32_t fan_out,
                                       int32_t stride, int32_t pad_top, int32_t pad_left,
-                                      int32_t height, int32_t width, int32_t head, int32_t unroll,
-                                      int32_t up, int32_t shift, int32_t in_zp, int32_t out_zp,
-                                      int32_t lo, int32_t hi, int32_t floats, const int8_t *x,
-                                      const uint32_t *records, int8_t *y, uint8_t *scratch)
+                                      int32_t band, int32_t height, int32_t width, int32_t head,
+                                      int32_t unroll, int32_t up, int32_t shift, int32_t in_zp,
+                                      int32_t out_zp, int32_t lo, int32_t hi, int32_t floats,
+                                      const int8_t *x, const uint32_t *records, int8_t *y,
+                                      uint8_t *scratch)
 {
     const int32_t out_c = in_c * fan_out;
-    const int32_t cols = in_w < width - pad_left ? in_w : width - pad_left;
-    const int32_t rows = in_h < height - pad_top ? in_h : height - pad_top;
+    const nn_bands bands = {in_h,  in_w, in_c,   pad_top, pad_left,    band,
+                            out_h, height, width, in_zp,  3 - stride};
     int16_t *const plane = (int16_t *)(void *)scratch;
 
     nn_plane_clear(height, width, in_zp, plane);
     nn_plane_clear(1, NN_DEPTHWISE3X3_BEHIND, in_zp, plane + height * width);
     for (int32_t n = 0; n < batch; n++) {
-        const uint32_t *record = records;
         for (int32_t c = 0; c < in_c; c++) {
-            nn_plane_gather(rows, cols, in_c, in_w * in_c, width, x + c,
-                            plane + pad_top * width + pad_left);
-            for (int32_t f = 0; f < fan_out; f++) {
-                int8_t *const to = y + c * fan_out + f;
-                if (floats != 0 && record[6] == 0u) {
-                    nn_depthwise3x3_float(record, plane, to, up, stride, width, out_h, out_w, out_c,
-                                          out_zp, lo, hi);
-                } else {
-                    nn_depthwise3x3_channel(record, plane, to, stride, width, out_h, out_w, out_c,
-                                            head, unroll, shift, lo, hi);
+            int32_t row = 0;
+            for (int32_t oh = 0; oh < out_h; oh += band) {
+                row = nn_plane_band(&bands, oh, row, x + c, plane);
+                for (int32_t f = c * fan_out; f < (c + 1) * fan_out; f++) {
+                    const uint32_t *const record = records + 9 * f;
+                    int8_t *const to = y + oh * out_w * out_c + f;
+                    if (floats != 0 && record[6] == 0u) {
+                        nn_depthwise3x3_float(record, plane, to, up, stride, width, band, out_w,
+                                              out_c, out_zp, lo, hi);
+                    } else {
+                        nn_depthwise3x3_channel(record, plane, to, stride, width, band, out_w,
+                                                out_c, head, unroll, shift, lo, hi);
+                    }
                 }
-                record += 9;
             }
         }
         x += in_h * in_w * in_c;

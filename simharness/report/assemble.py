@@ -19,6 +19,7 @@ from simharness.image import Image
 from simharness.macs import macs
 from simharness.report.model import (
     RUN_LAYER,
+    Alternative,
     Bank,
     Choice,
     Cycles,
@@ -95,7 +96,14 @@ def plan(compiled: Compiled) -> Plan:
         Placed(r.tensor, r.memory, r.offset, r.size_bytes, r.first, r.last, r.alias, r.scratch)
         for r in found.records
     )
-    choices = tuple(Choice(c.what, c.where, c.detail, c.extra_macs) for c in compiled.choices)
+    choices = tuple(
+        Choice(c.what, c.where, c.detail, c.extra_macs, c.extra_instructions)
+        for c in compiled.choices
+    )
+    alternatives = tuple(
+        Alternative(a.detail, a.arena_bytes, a.extra_macs, a.extra_instructions)
+        for a in compiled.alternatives
+    )
     return Plan(
         found.strategy,
         found.arena_bytes,
@@ -106,6 +114,7 @@ def plan(compiled: Compiled) -> Plan:
         tuple(Bank(b.memory, b.name, b.used_bytes, b.size_bytes) for b in found.banks),
         round(found.worth_gap, 4),
         tuple(y.node for y in compiled.program.layers if y.op == ConvAddS8.__name__),
+        alternatives,
     )
 
 

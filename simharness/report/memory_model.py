@@ -100,13 +100,25 @@ class Bank:
 class Choice:
     """Something that is not the fastest, chosen to save memory: another kernel, or patches.
 
-    `extra_macs` is what patches compute twice; for a kernel, its cost in the generator's ranking.
+    `extra_macs` is what patches compute twice; `extra_instructions` the generator's estimate of all
+    that the choice costs, by which it ranks programs.
     """
 
     what: Literal["kernel", "patches"]
     where: str
     detail: str
     extra_macs: int
+    extra_instructions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A program that was planned on the way to --ram-limit; costs as in `Choice`."""
+
+    detail: str
+    arena_bytes: Count
+    extra_macs: int
+    extra_instructions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,7 @@ class Plan:
     banks: tuple[Bank, ...] = ()
     worth_gap: Fraction = 0.0
     fused_adds: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from simharness.report.memory_model import (
+    Alternative,
     Bank,
     Choice,
     Count,
@@ -30,9 +31,9 @@ from simharness.report.memory_model import (
 )
 
 __all__ = [
-    "RUN_LAYER", "SCHEMA_VERSION", "Bank", "Board", "Check", "Choice", "Cycles", "Divergence",
-    "Engine", "Fit", "InputFile", "Interval", "Layer", "Memory", "MemoryFit", "Options",
-    "Placed", "Placement", "Plan", "Removed", "Report", "Results", "Sanitizer", "ScratchUse",
+    "RUN_LAYER", "SCHEMA_VERSION", "Alternative", "Bank", "Board", "Check", "Choice", "Cycles",
+    "Divergence", "Engine", "Fit", "InputFile", "Interval", "Layer", "Memory", "MemoryFit",
+    "Options", "Placed", "Placement", "Plan", "Removed", "Report", "Results", "Sanitizer", "ScratchUse",
     "Source", "Supply", "Timing", "Toolchain", "Violation",
 ]  # fmt: skip
 

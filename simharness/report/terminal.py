@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simharness.report import figures
-from simharness.report.model import Layer, Report
+from simharness.report.model import Alternative, Choice, Layer, Report
 
 _PLAIN_WIDTH = 10_000
 
@@ -109,8 +109,10 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
         text = f"{count} residual additions done by the convolutions before them, in place"
         rows.append(("fused", text, "counted"))
     for choice in r.plan.choices if r.plan else ():
-        cost = f"{choice.extra_macs:+,} multiplications" if choice.what == "patches" else "slower"
-        rows.append(("to save RAM", f"{choice.detail}, {choice.where[:40]}: {cost}", ""))
+        rows.append(("to save RAM", f"{choice.detail}, {choice.where[:40]}: {_cost(choice)}", ""))
+    for other in r.plan.alternatives if r.plan else ():
+        arena = figures.size(other.arena_bytes)
+        rows.append(("planned", f"{other.detail}: arena {arena}, {_cost(other)}", ""))
     if memory.stack_bytes is not None:
         rows.append(("stack", figures.size(memory.stack_bytes), kinds.get("stack_bytes", "")))
     if report.toolchain:
@@ -121,6 +123,12 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
         rows.append(("engine", f"{engine.name} {engine.version}, {engine.fidelity}", ""))
     rows += [(f.role, f"{f.path}  sha256 {f.sha256[:16]}", "") for f in report.inputs]
     return rows
+
+
+def _cost(choice: Choice | Alternative) -> str:
+    """What a choice for memory costs."""
+    macs = f"{choice.extra_macs:+,} multiplications, " if choice.extra_macs else ""
+    return f"{macs}about {choice.extra_instructions:+,} instructions"
 
 
 def _pairs(rows: Iterable[tuple[str, str, str]]) -> Table:

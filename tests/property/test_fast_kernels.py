@@ -22,7 +22,7 @@ from codegen import ops, oracle
 from codegen.ir import Array
 from codegen.kernels import select
 from codegen.kernels.base import Variant
-from codegen.kernels.fast_kernels import FAST_DSP
+from codegen.kernels.fast_kernels import FAST_DSP, SMALL_DSP
 from codegen.kernels.fast_quantize import floats_of, thresholds
 from codegen.target import CoreName, Optimize, target
 from simharness.testing.strategies import (
@@ -42,15 +42,15 @@ from simharness.testing.strategies import (
 )
 
 HEADERS = tuple(f"{v.name}.h" for v in FAST_DSP)
-BY_NAME = {v.name: v for v in FAST_DSP}
+BY_NAME = {f"{v.name}{v.manner}": v for v in (*FAST_DSP, *SMALL_DSP)}
 
 
 @st.composite
-def convs(draw: DrawFn, depthwise: bool = False) -> Case:
+def convs(draw: DrawFn, depthwise: bool = False, tallest: int = 9) -> Case:
     """Convolutions as networks have them: square windows, channels in fours, several outputs."""
     kernel = draw(st.sampled_from([1, 3, 3, 5, 7] if depthwise else [1, 3, 3, 5]))
     stride = draw(st.sampled_from([1, 1, 2]))
-    h, w = draw(st.integers(1, 9)), draw(st.integers(1, 11))
+    h, w = draw(st.integers(max(1, tallest - 17), tallest)), draw(st.integers(1, 11))
     pads = draw(st.tuples(*[st.integers(0, kernel // 2)] * 4))
     out_h, out_w = (
         (h + pads[0] + pads[2] - kernel) // stride + 1,
@@ -160,6 +160,8 @@ DRAWN["nn_conv2d_f32_blocked"] = convs_f32()
 DRAWN["nn_depthwise_f32_blocked"] = st.one_of(convs_f32(depthwise=True), CASES["nn_depthwise_f32"])
 DRAWN["nn_dense_f32_blocked"] = CASES["nn_dense_f32"]
 
+DRAWN |= {f"{v.name}{v.manner}": convs(depthwise=True, tallest=36) for v in SMALL_DSP}
+
 GOAL = target("m4", optimize="speed")
 
 
@@ -231,7 +233,7 @@ def accepted(kernel: str, count: int, core: CoreName, optimize: Optimize) -> lis
         ("m7", "speed", 8), ("m7", "balanced", 6), ("m7", "size", 6), ("m33", "balanced", 6),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("kernel", BY_NAME)
+@pytest.mark.parametrize("kernel", [name for name in BY_NAME if " 4 " not in name])
 def test_specialised_layers_on_a_core(
     kernel: str, core: CoreName, optimize: Optimize, count: int
 ) -> None:

@@ -15,14 +15,20 @@ from hypothesis import strategies as st
 
 from codegen import compile_lowered, oracle
 from codegen.build import Compiled
-from codegen.emit import Argument, render
+from codegen.emit import Argument, build_program, render
 from codegen.ir import Graph, Node, Tensor
+from codegen.kernels.base import Variant
+from codegen.kernels.fast_kernels import SMALL_DSP
 from codegen.kernels.overlap import window_lead
 from codegen.ops import ConvS8, Dequantize, MaxPool, Quantize, Requant, Window
+from codegen.planner import plan_memory
+from codegen.planner.needs import needs
+from codegen.swaps import fastest
 from codegen.target import CoreName, target
 from simharness.testing.networks import Builder
 
 PLAIN = target("m3", reference_kernels=True)
+M4 = target("m4")
 
 
 @st.composite
@@ -137,4 +143,45 @@ def test_a_quantizer_writes_behind_what_it_reads(core: CoreName) -> None:
 
     quantizer = compiled.program.layers[2]
     assert quantizer.outputs[0].offset == quantizer.inputs[0].offset
+    assert not differs(compiled, graph)
+
+
+@pytest.mark.parametrize("variant", SMALL_DSP, ids=lambda v: f"{v.name}{v.manner}")
+def test_planes_in_bands_on_their_own_input(variant: Variant) -> None:
+    """Depthwise in place, some rows at a time: a band's outputs lie on inputs of bands before."""
+    taken = 0
+
+    @settings(max_examples=20)
+    @given(case=windows(), taller=st.integers(16, 31))
+    def check(case: tuple[Window, int, int, int], taller: int) -> None:
+        nonlocal taken
+        window, height, width, channels = case
+        kernel = (3, 3) if "3x3" in variant.name else window.kernel
+        window = replace(window, kernel=kernel, strides=(min(window.strides[0], 2),) * 2)
+        graph = around(window, height + taller, width + 2, channels, "depthwise", channels)
+        node = graph.nodes[1]
+        if not variant.accepts(node, graph, M4) or not variant.overlaps(node, graph, M4):
+            return
+        taken += 1
+        kernels = list(fastest(graph, M4))
+        kernels[1] = variant
+        plan = plan_memory(graph, needs(graph, kernels, M4))
+        assert plan.aliases[node.outputs[0]] == node.inputs[0]
+        program = build_program("m", graph, kernels, plan, M4)
+        compiled = compile_lowered(graph, M4, name="m")
+
+        assert not differs(replace(compiled, program=program, sources=render(program)), graph)
+
+    check()
+    assert taken
+
+
+def test_patches_stay_behind_what_they_read() -> None:
+    """A convolution by patches writes over its dying input, at the lead of its window."""
+    graph = around(Window((3, 3), pads=(1, 1, 1, 1)), 12, 12, 3, "conv", 3)
+    compiled = compile_lowered(graph, M4, name="m")
+    conv = compiled.program.layers[1]
+
+    assert conv.kernel == "nn_conv2d_s8_dsp_patches"
+    assert conv.inputs[0].offset - conv.outputs[0].offset < conv.outputs[0].size_bytes
     assert not differs(compiled, graph)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -125,10 +127,43 @@ def test_a_limit_is_held_and_what_it_cost_is_said() -> None:
     fitted = compile_lowered(wide(), M4, name="m", ram_limit_bytes=limit, patches="auto")
 
     assert fitted.plan.arena_bytes <= limit
-    assert fitted.choices and all(choice.extra_macs >= 0 for choice in fitted.choices)
+    assert fitted.choices and all(choice.extra_instructions >= 0 for choice in fitted.choices)
+    assert fitted.plan.arena_bytes in [a.arena_bytes for a in fitted.alternatives]
+    assert fitted.alternatives[0].extra_instructions == 0
     assert not compile_lowered(
         wide(), M4, name="m", ram_limit_bytes=limit + 1, patches="auto"
     ).choices
+
+
+def test_no_limit_is_given_up_that_a_smaller_one_is_met_under() -> None:
+    """Down to the smallest arena that the complaint about an impossible limit names; where more
+    memory is allowed, it costs no more (but for what the search by bargains misses)."""
+    with pytest.raises(PlanError, match="the smallest arena found is") as found:
+        compile_lowered(wide(), M4, name="m", ram_limit_bytes=64, patches="auto")
+    smallest = int(re.findall(r"found is (\d+) bytes", str(found.value))[0])
+    largest = compile_lowered(wide(), M4, name="m").plan.arena_bytes
+
+    costs = []
+    for limit in np.linspace(smallest, largest, 5, dtype=int):
+        fitted = compile_lowered(wide(), M4, name="m", ram_limit_bytes=int(limit), patches="auto")
+        assert fitted.plan.arena_bytes <= limit
+        costs.append(sum(choice.extra_instructions for choice in fitted.choices))
+    assert all(b <= 1.2 * a for a, b in pairwise(costs)), costs
+    assert costs[-1] == 0 < costs[0]
+
+
+def test_a_plane_at_the_peak_shrinks_for_nearly_nothing_but_not_for_speed() -> None:
+    b = Builder((1, 32, 32, 4))
+    x = window(b, b.lut(b.inputs[0], 1), 3, 2, (0, 1), "depthwise")
+    graph = b.graph(b.conv(x, 64, 3, 1))
+    fast = compile_lowered(graph, target("m4", optimize="speed"), name="m")
+    small = compile_lowered(graph, M4, name="m")
+
+    assert not fast.choices
+    assert [c.detail for c in small.choices] == [
+        "nn_depthwise_s8_dsp3x3 in 2 bands or more instead of nn_depthwise_s8_dsp3x3"
+    ]
+    assert small.plan.arena_bytes < fast.plan.arena_bytes
 
 
 def test_an_impossible_limit_names_what_is_in_the_way() -> None:

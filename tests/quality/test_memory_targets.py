@@ -17,7 +17,8 @@ from codegen.target import target
     ("model", "limit_bytes", "patches"),
     [
         ("mlperf_ic_resnet8_int8", 36_000, "off"),
-        ("mlperf_vww_mbv1_int8", 40_000, "off"),
+        ("mlperf_ic_resnet8_int8", 20_000, "auto"),
+        ("mlperf_vww_mbv1_int8", 37_500, "off"),
         ("mlperf_vww_mbv1_int8", 24_000, "auto"),
         ("mcunet_in3_int8", 130_000, "auto"),
     ],
@@ -37,10 +38,15 @@ def test_the_limit_is_held(
 
 
 @pytest.mark.parametrize(
-    ("model", "most_bytes"), [("mlperf_kws_dscnn_int8", 9_500), ("mcunet_in3_int8", 240_000)]
+    ("model", "most_bytes"),
+    [
+        ("mlperf_kws_dscnn_int8", 9_500),
+        ("mlperf_vww_mbv1_int8", 40_000),
+        ("mcunet_in3_int8", 200_000),
+    ],
 )
-def test_the_fastest_program_is_small(model: str, most_bytes: int, shared_models: Path) -> None:
-    """Without a limit, thus without any loss of speed."""
+def test_the_default_program_is_small(model: str, most_bytes: int, shared_models: Path) -> None:
+    """Without a limit, thus with hardly any loss of speed."""
     plan = compile_model(shared_models / f"{model}.onnx", target("m4")).plan
 
     assert plan.arena_bytes <= most_bytes

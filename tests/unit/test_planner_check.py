@@ -150,13 +150,16 @@ def test_swapped_inputs(good: Compiled) -> None:
 class WithScratch:
     """A kernel that only needs to be planned: a table with scratch, and an overlap with a lead."""
 
-    name = "nn_fake"
+    name, manner = "nn_fake", ""
 
     def __init__(self, scratch_bytes: int, *overlaps: Overlap) -> None:
         self._scratch_bytes, self._overlaps = scratch_bytes, overlaps
 
     def accepts(self, node: Node, graph: Graph, target: Target) -> bool:
         return True
+
+    def extra_instructions(self, node: Node, graph: Graph, target: Target) -> int:
+        return 0
 
     def scratch_bytes(self, node: Node, graph: Graph, target: Target) -> int:
         return self._scratch_bytes
