@@ -101,9 +101,14 @@ def core(request: pytest.FixtureRequest) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """When a test's own assertions hold, what its gates found decides."""
-    result = yield
-    failures = pyfuncitem.stash.get(_FAILURES, [])
+    """What a test's gates found decides where its own assertions hold; else it is shown, too."""
+    failures = pyfuncitem.stash.setdefault(_FAILURES, [])
+    try:
+        result = yield
+    except BaseException:
+        if failures:
+            pyfuncitem.add_report_section("call", "simharness", "\n\n".join(failures))
+        raise
     if failures:
         pytest.fail("\n\n".join(failures), pytrace=False)
     return result

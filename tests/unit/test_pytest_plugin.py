@@ -118,6 +118,17 @@ def test_each_planted_fault_fails_and_names_the_layer(
         assert word in done.stdout, done.stdout
 
 
+def test_what_a_gate_found_is_shown_beside_a_failed_assertion(project: Project) -> None:
+    test = project.folder / "test_both.py"
+    test.write_text("def test_both(sim):\n    sim('zoo:lenet5-int8')\n    assert 1 == 2\n")
+
+    done = project.pytest(test.name)
+    test.unlink()
+
+    assert done.returncode == 1
+    assert "assert 1 == 2" in done.stdout and "new: no baseline" in done.stdout
+
+
 def test_a_tolerance_lets_small_changes_through(project: Project) -> None:
     """What is within the gates passes."""
     gates = "cycles:9%,time:9%,energy:9%,instructions:9%,flash:9%,text:9%,stack:64"
