@@ -176,8 +176,8 @@ def planned_with(variant: WithScratch, monkeypatch: pytest.MonkeyPatch) -> Compi
     x = b.inputs[0]
     for seed in range(4):
         x = b.conv(x, 4, 1, seed)
-    monkeypatch.setattr("codegen.fit.select", lambda node, graph, target: variant)
-    return compile_lowered(b.graph(x), M4, name="m")
+    monkeypatch.setattr("codegen.swaps.select", lambda node, graph, target: variant)
+    return compile_lowered(b.graph(x), target("m4", optimize="speed"), name="m")
 
 
 def test_scratch_is_part_of_the_arena(monkeypatch: pytest.MonkeyPatch) -> None:
