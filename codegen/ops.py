@@ -261,6 +261,13 @@ class LayerNormF32:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ArgMax:
+    """x[M,K] int8 or float32 -> y[M] int64: where each row is largest, first or `last`."""
+
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Quantize:
     """float32 -> int8: `clamp(rint(x / scale) + zp)`, scale per tensor.
 
@@ -340,6 +347,6 @@ class Resize:
 Op = (
     ConvS8 | ConvF32 | DenseS8 | DenseF32 | MatMulS8 | MatMulF32 | BinaryS8 | BinaryF32
     | ConvAddS8 | PReluS8 | LutS8 | UnaryF32 | MaxPool | AvgPoolS8 | AvgPoolF32
-    | SoftmaxS8 | SoftmaxF32 | LayerNormF32 | Quantize | Dequantize | FlipSign | View | Copy
-    | Transpose | Concat | Slice | Pad | Resize
+    | SoftmaxS8 | SoftmaxF32 | LayerNormF32 | ArgMax | Quantize | Dequantize | FlipSign | View
+    | Copy | Transpose | Concat | Slice | Pad | Resize
 )  # fmt: skip

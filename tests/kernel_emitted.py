@@ -17,7 +17,7 @@ from codegen.target import CoreName, Optimize, Target
 from simharness.machine import Machine
 from simharness.testing.strategies import Case
 
-_CTYPE = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float"}
+_CTYPE = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int64": "int64_t"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

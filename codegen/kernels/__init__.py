@@ -5,7 +5,18 @@ from __future__ import annotations
 
 from codegen.errors import Problem, UnsupportedError
 from codegen.ir import Graph, Node
-from codegen.kernels import binary, conv, data, dense, normalization, pool, quantize, softmax, unary
+from codegen.kernels import (
+    argmax,
+    binary,
+    conv,
+    data,
+    dense,
+    normalization,
+    pool,
+    quantize,
+    softmax,
+    unary,
+)
 from codegen.kernels.base import Variant
 from codegen.kernels.fast_kernels import FAST_DSP, SMALL_DSP
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
@@ -19,6 +30,7 @@ REFERENCES: tuple[Variant, ...] = (
     *pool.REFERENCES,
     *softmax.REFERENCES,
     *normalization.REFERENCES,
+    *argmax.REFERENCES,
     *quantize.REFERENCES,
     *data.REFERENCES,
 )

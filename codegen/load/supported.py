@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 SUPPORTED: Final = frozenset({
-    "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose",
+    "Add", "ArgMax", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose",
     "DequantizeLinear", "Div", "Dropout", "Erf", "Flatten", "Gather", "Gelu", "Gemm",
     "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LayerNormalization",
     "LeakyRelu", "LogSoftmax",

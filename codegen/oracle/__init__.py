@@ -54,6 +54,7 @@ _RULES: Mapping[type, Callable[..., Array]] = {
     ops.SoftmaxS8: softmax.softmax_s8,
     ops.SoftmaxF32: softmax.softmax_f32,
     ops.LayerNormF32: normalization.layer_norm_f32,
+    ops.ArgMax: movement.argmax,
     ops.FlipSign: movement.flip_sign,
     ops.View: movement.reshape,
     ops.Copy: movement.reshape,

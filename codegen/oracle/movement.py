@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Operators that only move bytes."""
+"""Operators that only move or compare values."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from codegen.ir import Array
-from codegen.ops import Concat, Copy, FlipSign, Pad, Resize, Slice, Transpose, View
+from codegen.ops import ArgMax, Concat, Copy, FlipSign, Pad, Resize, Slice, Transpose, View
 
 Shape = tuple[int, ...]
 
@@ -42,6 +42,12 @@ def pad(op: Pad, shape: Shape, x: Array) -> Array:
     if op.mode == "constant":
         return np.pad(x, width, constant_values=x.dtype.type(op.value))
     return np.pad(x, width, mode=op.mode)
+
+
+def argmax(op: ArgMax, shape: Shape, x: Array) -> Array:
+    if op.last:
+        return np.asarray(x.shape[-1] - 1 - np.argmax(x[..., ::-1], axis=-1), np.int64)
+    return np.asarray(np.argmax(x, axis=-1), np.int64)
 
 
 def resize(op: Resize, shape: Shape, x: Array) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from codegen.errors import Problem, RefusedError
 from codegen.ir import Graph, Node, OnnxOp, Tensor
-from codegen.ops import BinaryF32, BinaryS8, Copy, FlipSign, PReluS8, Transpose, View
+from codegen.ops import ArgMax, BinaryF32, BinaryS8, Copy, FlipSign, PReluS8, Transpose, View
 
 
 def name_outputs(graph: Graph) -> Graph:
@@ -88,8 +88,11 @@ def unique_names(graph: Graph) -> Graph:
 def refuse_leftovers(graph: Graph) -> Graph:
     """Raise RefusedError, naming all nodes that no kernel could run; else return `graph`."""
     problems = []
+    places: set[str] = set()  # what ArgMax makes may be looked at and given out, no more
     for node in graph.nodes:
         op = node.op
+        if isinstance(op, ArgMax) or (isinstance(op, View | Copy) and node.inputs[0] in places):
+            places.update(node.outputs)
         kind = op.type if isinstance(op, OnnxOp) else type(op).__name__
         where = f"node {node.name!r} ({kind})"
         if isinstance(op, OnnxOp):
@@ -106,7 +109,7 @@ def refuse_leftovers(graph: Graph) -> Graph:
             tensor = graph.tensors.get(name)
             if tensor is None or tensor.data is not None or isinstance(op, FlipSign):
                 continue
-            if tensor.dtype not in ("int8", "float32"):
+            if tensor.dtype not in ("int8", "float32") and name not in places:
                 problems.append(
                     Problem(f"values of type {tensor.dtype} cannot be computed at run time", where)
                 )

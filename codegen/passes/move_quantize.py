@@ -15,6 +15,7 @@ import numpy as np
 
 from codegen.ir import Graph, Node, OnnxOp, Quant
 from codegen.ops import (
+    ArgMax,
     Concat,
     Dequantize,
     LutS8,
@@ -86,6 +87,9 @@ def _sink(edit: Edit, node: Node) -> bool:
     output = edit.tensors[node.outputs[0]]
     quant = edit.tensor(sources[0]).quant
     twin = f"{output.name}.int8"
+    if isinstance(node.op, ArgMax):
+        edit.keep(replace(node, inputs=tuple(sources)))
+        return True
     if isinstance(node.op, MOVES) and len(sources) == len(makers):
         if isinstance(node.op, Pad) and node.op.mode == "constant" and node.op.value != 0:
             return False

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from codegen.ir import Graph, Node, OnnxOp
-from codegen.ops import Concat, MaxPool, Pad, Slice, Transpose, View
+from codegen.ops import ArgMax, Concat, MaxPool, Pad, Slice, Transpose, View
 from codegen.passes.attributes import integer, integers, text
 from codegen.passes.edit import Edit
 from codegen.passes.gather import lower_gather
 from codegen.passes.quants import known_value
 from codegen.passes.resize import lower_resize
+from codegen.passes.rows import open_rows
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
 
 
@@ -154,8 +155,17 @@ def _resize(edit: Edit, node: Node, op: OnnxOp) -> None:
     close_nhwc(edit, node, result, node.outputs[0])
 
 
+def _argmax(edit: Edit, node: Node, op: OnnxOp) -> None:
+    axis, target = integer(op, "axis", 0), node.outputs[0]
+    rows = open_rows(edit, node, node.inputs[0], axis)
+    result = edit.activation(f"{target}.rows", edit.tensor(rows).shape[:1], "int64")
+    kind = ArgMax(bool(integer(op, "select_last_index", 0)))
+    edit.emit(kind, [rows], [result], node)
+    edit.emit(View(), [result], [target], node, name=f"{node.name}.shape")
+
+
 _LOWER: dict[str, Callable[[Edit, Node, OnnxOp], None]] = {
     "Reshape": _view, "Flatten": _view, "Squeeze": _view, "Unsqueeze": _view,
     "Transpose": _transpose, "Concat": _concat, "Slice": _slice, "Split": _split, "Pad": _pad,
-    "MaxPool": _max_pool, "Resize": _resize, "Gather": lower_gather,
+    "MaxPool": _max_pool, "Resize": _resize, "Gather": lower_gather, "ArgMax": _argmax,
 }  # fmt: skip

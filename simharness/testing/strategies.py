@@ -421,6 +421,13 @@ def layer_norm_f32(draw: DrawFn) -> Case:
 
 
 @st.composite
+def argmax(draw: DrawFn, dtype: DType) -> Case:
+    m, k = draw(st.integers(1, 4)), draw(st.integers(1, 40))
+    x = draw(int8_values((m, k))).astype(dtype)
+    return case(ops.ArgMax(draw(st.booleans())), {"x": x}, {}, (m,), "int64")
+
+
+@st.composite
 def quantize(draw: DrawFn) -> Case:
     scale = draw(scales())
     x = draw(float_values(draw(shapes()), 300.0 * scale))
@@ -542,6 +549,8 @@ CASES: Mapping[str, SearchStrategy[Case]] = {
     "nn_packed_mean_s8": avgpool_s8("packed"),
     "nn_softmax_s8": softmax_s8(),
     "nn_layernorm_f32": layer_norm_f32(),
+    "nn_argmax_s8": argmax("int8"),
+    "nn_argmax_f32": argmax("float32"),
     "nn_quantize_f32_s8": quantize(),
     "nn_dequantize_s8_f32": dequantize(),
     "nn_flip_sign": flip_sign(),

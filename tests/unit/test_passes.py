@@ -34,7 +34,10 @@ from codegen.passes import lower
 
 Array = npt.NDArray[np.generic]
 RNG = np.random.default_rng(1)
-TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
+TYPES = {
+    "float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8,
+    "int64": TensorProto.INT64,
+}  # fmt: skip
 
 
 class Model:

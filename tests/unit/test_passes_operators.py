@@ -157,3 +157,19 @@ def test_a_layer_normalization_by_a_tensor_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UnsupportedError, match="scale or bias is computed at run time"):
         lower(load(m.save(tmp_path)))
+
+
+@pytest.mark.parametrize("attributes", [{}, {"axis": 1, "keepdims": 0, "select_last_index": 1}])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8"])
+def test_the_place_of_the_largest(tmp_path: Path, dtype: str, attributes: dict[str, int]) -> None:
+    m = Model([3, 4, 5, 2], dtype, "int64")
+    x = "x" if dtype == "float32" else m.dequantize("x", 0.1, 3, dtype)
+    m.add("ArgMax", x, out="y", **attributes)
+    assert "Dequantize" not in kinds(checked(m, tmp_path))
+
+
+def test_places_are_results_only(tmp_path: Path) -> None:
+    m = Model([3, 4], out="int64")
+    m.add("Add", m.add("ArgMax", "x"), m.const([1], "int64"), out="y")
+    with pytest.raises(UnsupportedError, match="int64"):
+        lower(load(m.save(tmp_path)))
