@@ -117,7 +117,7 @@ class Totals(Structure):
         (n, c_int64)
         for n in (
             "core", "fetch", "data", "external", "fetch_reads", "data_reads", "data_writes",
-            "fetch_misses", "read_misses", "write_misses", "unaligned",
+            "fetch_misses", "read_misses", "write_misses", "unaligned", "reads",
         )
     )  # fmt: skip
 
@@ -286,6 +286,7 @@ def stalls_of(system: MemorySystem, totals: Totals) -> MemoryStalls:
         external=interval(totals.external),
         assumed_share=1.0 if spread.status == "assumed" else 0.0,
         unaligned=totals.unaligned,
+        reads=totals.reads,
     )
 
 

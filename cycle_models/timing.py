@@ -47,6 +47,7 @@ class ProfileTiming:
     per class.
 
     `assumed_share` is the share of cycles, 0..1, that rests on rules of status "assumed".
+    `memory_reads` says how often a slow memory was read, None at zero wait states.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ProfileTiming:
     instructions: int
     mix: Mapping[str, int]
     charges: tuple[Charge, ...]
+    memory_reads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,16 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class MemoryStalls:
-    """Stall cycles that a memory simulation found for one profile (the memory mode's input)."""
+    """Stall cycles that a memory simulation found for one profile (the memory mode's input), how
+    many data accesses were unaligned, and how often a slow memory was read.
+    """
 
     fetch: Interval
     data: Interval
     external: Interval
     assumed_share: float = 0.0
     unaligned: int = 0
+    reads: int = 0
 
 
 class _Pipeline(Protocol):
@@ -350,6 +355,7 @@ def _timing(
         instructions=instructions,
         mix=dict(sorted(mix.items())),
         charges=tuple(_line(r, n) for r, n in lines),
+        memory_reads=None if stalls is None else stalls.reads,
     )
 
 
@@ -382,4 +388,11 @@ def _total(timed: Sequence[ProfileTiming]) -> ProfileTiming:
         instructions=sum(t.instructions for t in timed),
         mix=dict(sorted(mix.items())),
         charges=tuple(charges[k] for k in sorted(charges)),
+        memory_reads=_sum_of(t.memory_reads for t in timed),
     )
+
+
+def _sum_of(some: Iterable[int | None]) -> int | None:
+    """The sum of what is known; None when nothing is."""
+    known = [n for n in some if n is not None]
+    return sum(known) if known else None

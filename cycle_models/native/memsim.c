@@ -188,6 +188,7 @@ static void fetch_block(ms_sim *sim, const ms_region_config *r, uint32_t pc, uin
       } else {
         ready = read_store(s, at, bytes, later(s->busy, t));
         totals->fetch_misses++;
+        totals->reads++;
       }
       if (c != NULL) l = insert(c, at, l, NULL);
       if (ready > t) now += ready - t;
@@ -200,6 +201,7 @@ static void fetch_block(ms_sim *sim, const ms_region_config *r, uint32_t pc, uin
       touch(c, l);
     } else {
       start_prefetch(s, at, now + share);
+      totals->reads++;
     }
   }
   charge(sim, s, &totals->fetch, now - sim->now);
@@ -255,6 +257,7 @@ static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address,
   const uint64_t start = start_of_data(s, t);
   const uint64_t stall = read_store(s, address, c->config.sector_bytes, start) - t;
   int dirty = 0;
+  totals->reads++;
   found = insert(c, address, found, &dirty);
   if (dirty) s->busy += s->config.write;
   if (!write) {
@@ -298,6 +301,7 @@ static void simulate_access(ms_sim *sim, uint32_t address, uint32_t size, int wr
     stall = write_through(s, time_of_access(sim));
   } else {
     totals->read_misses++;
+    totals->reads++;
     stall = read_uncached(s, address, time_of_access(sim));
   }
   sim->now += stall;

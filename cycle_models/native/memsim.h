@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { MS_NONE = 0xFFFFFFFFu, MS_REGIONS = 16, MS_CACHES = 4, MS_STORES = 8, MS_CHAINED = 4, MS_VERSION = 2 };
+enum { MS_NONE = 0xFFFFFFFFu, MS_REGIONS = 16, MS_CACHES = 4, MS_STORES = 8, MS_CHAINED = 4, MS_VERSION = 3 };
 
 // A set-associative tag store; `sector` bytes are valid or not as one. One way per set is direct.
 typedef struct {
@@ -55,6 +55,7 @@ typedef struct {
   uint64_t fetch_reads, data_reads, data_writes;      // accesses to simulated regions
   uint64_t fetch_misses, read_misses, write_misses;
   uint64_t unaligned;                                 // data accesses not aligned to their size
+  uint64_t reads;                                     // what memories read, prefetches included
 } ms_totals;
 
 typedef struct ms_sim ms_sim;

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cycle_models.chip import load_chip
 from cycle_models.core import load_core
-from cycle_models.energy import Energy, energy_of
+from cycle_models.energy import Energy, energy, energy_of_profile
 from cycle_models.memory import added, memory_system, stalls_of
 from cycle_models.timing import ProfileTiming, Timing, time_profiles
 from simharness.errors import UsageError, translated
@@ -90,7 +90,7 @@ def profile_console(
         stalls = {window.name: stalls_of(system, added(paid.values()))}
         timing = time_profiles([window], code, core, memory=None if zero_wait else stalls)
         zero = time_profiles([window], code, core).total
-        used = energy_of(timing.total.cycles, chip, clock)
+        used = energy(timing, chip, clock)
     return Session(
         firmware=Path(firmware).name,
         sha256=hashlib.sha256(Path(firmware).read_bytes()).hexdigest(),
@@ -105,7 +105,7 @@ def profile_console(
             machine.firmware.symbols,
             system=system,
             paid=None if zero_wait else paid,
-            energy_per_cycle_uj=used.energy_uj.mid / timing.total.cycles.mid,
+            energy_uj=lambda t: energy_of_profile(t, chip, clock).energy_uj.mid,
         ),
         time_ms=1e3 * timing.total.cycles.mid / clock,
         clock_hz=clock,

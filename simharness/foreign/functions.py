@@ -51,12 +51,13 @@ def by_function(
     *,
     system: MemorySystem,
     paid: Mapping[int, Totals] | None,
-    energy_per_cycle_uj: float,
+    energy_uj: Callable[[ProfileTiming], float],
 ) -> tuple[Function, ...]:
     """The functions of `window`, the most costly first.
 
     `paid` is what memories cost by block address; None leaves stalls out. Without symbols a
-    function starts where a call leads, and is named after its address.
+    function starts where a call leads, and is named after its address. `energy_uj` tells what a
+    function's own time took.
     """
     calls = _calls(window, code)
     names = _names(window, calls, symbols)
@@ -66,7 +67,7 @@ def by_function(
         return addresses[max(0, bisect_right(addresses, address) - 1)]
 
     own = _timed(window, code, core, owner, system, paid)
-    tree = _Tree({a: _cost(t, energy_per_cycle_uj) for a, t in own.items()})
+    tree = _Tree({a: _cost(t, energy_uj(t)) for a, t in own.items()})
     for e in calls:
         tree.add(owner(e.source), owner(e.target), e.count)
     found = [
@@ -135,14 +136,14 @@ def _timed(
     return dict(zip(blocks, timed, strict=True))
 
 
-def _cost(t: ProfileTiming, energy_per_cycle_uj: float) -> Cost:
+def _cost(t: ProfileTiming, energy_uj: float) -> Cost:
     parts = t.breakdown
     return Cost(
         cycles=t.cycles.mid,
         fetch_stalls=parts["fetch_stalls"],
         data_stalls=parts["data_stalls"],
         external=parts["external"],
-        energy_uj=t.cycles.mid * energy_per_cycle_uj,
+        energy_uj=energy_uj,
     )
 
 

@@ -38,6 +38,8 @@ def as_json(session: Session) -> str:
             "zero_wait_cycles": asdict(session.zero_wait.cycles),
             "time_ms": asdict(session.energy.time_ms),
             "energy_uj": asdict(session.energy.energy_uj),
+            "energy_by_class_uj": dict(session.energy.by_class),
+            "instructions_by_class": dict(total.mix),
             "breakdown_cycles": dict(total.breakdown),
             "assumed_share": total.assumed_share,
             "functions": [asdict(f) for f in session.functions],
@@ -117,6 +119,10 @@ def as_text(session: Session) -> str:
     for part, cycles in total.breakdown.items():
         if cycles:
             lines.append(f"  {part:<14}{cycles:>14,.0f}  {100 * cycles / c.mid:5.1f} %")
+    for name, uj in session.energy.by_class.items():
+        n = total.mix.get(name)
+        each = f"  {1e3 * uj / n:6.3f} nJ each" if n else ""
+        lines.append(f"  {name:<14}{uj:>14,.1f} uJ{each}")
     lines += [
         f"  resting on assumed figures: {100 * total.assumed_share:.1f} % of cycles",
         "",

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import csv
+import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import cycle_models
 from cycle_models.chip import chip_names, load_chip
-from cycle_models.energy import duty, energy_of, run_current
+from cycle_models.core import PARTS
+from cycle_models.energy import duty, energy_of, energy_of_profile, run_current
 from cycle_models.errors import MachineError
-from cycle_models.timing import Interval
+from cycle_models.published import board_power_mw, lenet_current_ma, long_run
+from cycle_models.timing import Interval, ProfileTiming
 
 _MEASURED = Path(cycle_models.__file__).parent / "measured"
 
@@ -36,6 +40,56 @@ def test_energy_of_published_lenets(row: dict[str, str]) -> None:
     modelled = energy_of(Interval(cycles, cycles, cycles), chip, clock).energy_uj.mid
     measured = float(row["time_ms"]) * float(row["current_ma"]) * 3.3
     assert modelled == pytest.approx(measured, rel=0.08)
+
+
+@pytest.mark.parametrize("chip", ["STM32F446", "STM32L496"])
+def test_the_mix_of_instructions_explains_what_it_is_fitted_to(chip: str) -> None:
+    """Float and int8 rows apart: less error with each workload's own mix than with one for both."""
+    rows = [r for r in _rows("run_current.csv") if r["chip"] == chip]
+
+    def mean_error(predicted: Callable[[dict[str, str]], float]) -> float:
+        return statistics.mean(abs(predicted(r) / float(r["current_ma"]) - 1) for r in rows)
+
+    by_mix = mean_error(lambda r: lenet_current_ma(chip, int(r["clock_hz"]), r["workload"]))
+    alike = mean_error(lambda r: run_current(load_chip(chip), int(r["clock_hz"])).current_ma.mid)
+    assert by_mix < alike
+    for r in rows:
+        found = lenet_current_ma(chip, int(r["clock_hz"]), r["workload"])
+        assert found == pytest.approx(float(r["current_ma"]), rel=0.08)
+
+
+def _timed(mix: dict[str, int], reads: int | None) -> ProfileTiming:
+    cycles = Interval(1e6, 1e6, 1e6)
+    return ProfileTiming("x", cycles, dict.fromkeys(PARTS, 0.0), 0.0, 10, mix, (), reads)
+
+
+def test_energy_splits_by_class_and_by_reads_of_the_flash() -> None:
+    chip = load_chip("STM32F446")
+    usual = round(0.023e6)
+    float_code = energy_of_profile(_timed({"fp": 6, "load": 4}, usual), chip, 180_000_000)
+    int_code = energy_of_profile(_timed({"alu": 6, "load": 4}, usual), chip, 180_000_000)
+    assert float_code.energy_uj.mid > int_code.energy_uj.mid
+    for found in (float_code, int_code):
+        assert sum(found.by_class.values()) == pytest.approx(found.energy_uj.mid)
+        assert found.energy_uj.low < found.energy_uj.mid < found.energy_uj.high
+        assert found.power_mw.mid == pytest.approx(found.energy_uj.mid / found.time_ms.mid)
+    thirsty = energy_of_profile(_timed({"alu": 6, "load": 4}, usual + 100_000), chip, 180_000_000)
+    more = thirsty.energy_uj.mid - int_code.energy_uj.mid
+    assert more == pytest.approx(100_000 * 1.5e-3)
+    assert thirsty.by_class["flash_reads"] == pytest.approx((usual + 100_000) * 1.5e-3)
+    unknown = energy_of_profile(_timed({"alu": 6, "load": 4}, None), chip, 180_000_000)
+    assert "flash_reads" not in unknown.by_class
+
+
+@pytest.mark.parametrize(
+    "row",
+    [r for r in _rows("board_power.csv") if r["chip"] == "nRF52840" and long_run(r)],
+    ids=lambda r: r["workload"],
+)
+def test_board_power_of_the_nano(row: dict[str, str]) -> None:
+    """Runs that fill the averaging window; what the board takes beside its chip is fitted."""
+    power = board_power_mw("nRF52840", int(row["clock_hz"]))
+    assert power == pytest.approx(float(row["power_mw"]), rel=0.01)
 
 
 def _left_out(chip_name: str) -> list[float]:
