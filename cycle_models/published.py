@@ -80,7 +80,7 @@ def lenet_current_ma(chip_name: str, clock_hz: int, workload: str) -> float:
 
 
 def board_power_mw(chip_name: str, clock_hz: int) -> float:
-    """The modelled power of a whole board: its chip's, and what else it takes where that is known."""
+    """The modelled power of a whole board: its chip's, and what else it is known to take."""
     chip = load_chip(chip_name)
     run = run_current(chip, clock_hz)
     other: float = chip.table["energy"].get("board", {}).get("overhead_mw", 0.0)
