@@ -18,6 +18,7 @@ TOOLS = {
     ),
     "qemu": ("qemu-system-arm", "apt-get install qemu-system-arm"),
     "renode": ("renode", "install a release of Renode 1.15 or newer, or set SIMHARNESS_RENODE"),
+    "pyocd": ("pyocd", "pip install 'simharness[board]'"),
     "cc": ("cc", "apt-get install gcc"),
     "clang": ("clang", "apt-get install clang"),
     "chromium": ("chromium", "apt-get install chromium"),

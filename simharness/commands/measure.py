@@ -20,8 +20,9 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("models", metavar="MODEL", nargs="+", help=".onnx files, or zoo:NAME")
     parser.add_argument(
-        "--target", metavar="HOST:PORT", required=True,
-        help="of the GDB server (OpenOCD and pyOCD use port 3333, J-Link 2331)",
+        "--target", metavar="HOST:PORT|pyocd[:PROBE]", required=True,
+        help="the GDB server (OpenOCD and pyOCD use port 3333, J-Link 2331), or one that pyOCD "
+        "starts for the time of the measurement",
     )  # fmt: skip
     add_machine_options(parser)
     parser.add_argument("--toolchain", choices=("auto", "gcc", "zig"), default="auto")

@@ -64,8 +64,9 @@ def add_run_options(
         "--engine", default="unicorn", metavar="NAME", help="the emulator (default: unicorn)"
     )
     group.add_argument(
-        "--target", metavar="HOST:PORT",
-        help="of the GDB server in front of a board: runs there (--engine gdb)",
+        "--target", metavar="HOST:PORT|pyocd[:PROBE]",
+        help="the GDB server in front of a board, or one that pyOCD starts for the time of the "
+        "run: runs there (--engine gdb)",
     )  # fmt: skip
     group.add_argument(
         "--inputs",

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A board (or anything else) behind a GDB server: loads, runs, and reads the board's own counters.
 
-`gdb:HOST:PORT` names it. The image is the one for the board's own memories. `sim_invoke` is called
-from outside: arguments in memory, return to a breakpoint at `sim_ready`. Cycles are counted by the
-firmware itself (`sim_measure`): with DWT CYCCNT where it advances, else with SysTick and its
-overflows. They include the few instructions that read the counters.
+`gdb:HOST:PORT` names it; `gdb:pyocd` starts a server by itself (simharness.engines.probe). The
+image is the one for the board's own memories. `sim_invoke` is called from outside: arguments in
+memory, return to a breakpoint at `sim_ready`. Cycles are counted by the firmware itself
+(`sim_measure`): with DWT CYCCNT where it advances, else with SysTick and its overflows. They
+include the few instructions that read the counters.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simharness import elf
+from simharness.engines import probe
 from simharness.engines.base import EngineInfo, Fidelity, Missing, Trace
 from simharness.engines.rsp import Connection, RefusedError
 from simharness.errors import FaultError, SimharnessError, ToolMissingError, UsageError
@@ -39,7 +41,7 @@ class Measured:
 
 
 class Gdb:
-    """The `gdb` engine for the server at `target` (HOST:PORT)."""
+    """The `gdb` engine for the server at `target` (HOST:PORT, or pyocd[:PROBE])."""
 
     name = "gdb"
     measuring = True  # its images count their own cycles
@@ -53,9 +55,10 @@ class Gdb:
         if not self._target:
             return Missing(
                 "it was not told where the GDB server is",
-                "add --target HOST:PORT (OpenOCD and pyOCD use port 3333, J-Link 2331)",
+                "add --target HOST:PORT (OpenOCD and pyOCD use port 3333, J-Link 2331), or "
+                "--target pyocd",
             )
-        return None
+        return probe.missing(self._target)
 
     def describe(self) -> EngineInfo:
         counts = self._counter.startswith(("DWT", "SysTick"))
@@ -72,7 +75,7 @@ class Gdb:
             raise ToolMissingError(f"engine gdb: {absent.what}; {absent.remedy}")
         if not inputs:
             raise UsageError("an engine needs at least one set of inputs")
-        with Connection(self._target) as connection:
+        with probe.server(self._target) as target, Connection(target) as connection:
             board = _Board(connection, image, self._seconds)
             try:
                 board.load()

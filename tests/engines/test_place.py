@@ -131,8 +131,8 @@ def test_too_much_for_a_memory_that_touches_the_next_is_refused_with_its_bytes()
     source = "extern char big[]; char big[70000];"
     with pytest.raises(UsageError, match=r"dtcm has 65,536 bytes, 8,\d\d\d too few .*data 7"):
         build(
-            {"net.c": source}, "m7", load_chip("STM32F746"), place=Asked(data="dtcm", arena=("sram",)),
-            keep_all=True,
+            {"net.c": source}, "m7", load_chip("STM32F746"), keep_all=True,
+            place=Asked(data="dtcm", arena=("sram",)),
         )  # fmt: skip
 
 
