@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
 from simharness import elf
 from simharness.engines import renode_server
@@ -143,7 +142,7 @@ class _Run:
         if [len(v) for v in values] != [size for _, size in ports]:
             raise UsageError(f"the inputs are not of {', '.join(str(n) for _, n in ports)} bytes")
         for (address, _), value in zip(ports, values, strict=True):
-            self._write(address, value)
+            self._server.write(address, value)
         symbols = self._image.symbols
         self._server.command(f"cpu PC {symbols['sim_invoke'].address | 1:#x}")
         self._server.command(f"cpu LR {symbols['sim_ready'].address | 1:#x}")
@@ -154,7 +153,7 @@ class _Run:
         status = self._number("cpu GetRegister 0")
         if status:
             raise FaultError(f"renode: the model's run function returned {status}")
-        return tuple(self._read(a, n) for a, n in _ports(self._image, "sim_out"))
+        return tuple(self._server.read(a, n) for a, n in _ports(self._image, "sim_out"))
 
     def layers(self) -> dict[str, int]:
         """Instructions of the last call by layer, "(run)" last."""
@@ -175,7 +174,7 @@ class _Run:
         fixed = [m for m in self._image.memories if not m.writable]
         for segment in elf.parse(self._image.elf).load:
             if any(m.origin <= segment.address < m.origin + m.size_bytes for m in fixed):
-                now = self._read(segment.address, len(segment.data))
+                now = self._server.read(segment.address, len(segment.data))
                 if now != segment.data:
                     at = next(i for i, b in enumerate(now) if b != segment.data[i])
                     raise FaultError(
@@ -234,20 +233,6 @@ class _Run:
 
     def _number(self, command: str) -> int:
         return int(self._server.command(command).split()[0], 0)
-
-    def _write(self, address: int, data: bytes) -> None:
-        path = self._server.folder / "data.bin"
-        path.write_bytes(data)
-        self._server.command(f"sysbus LoadBinary @{path} {address:#x}")
-
-    def _read(self, address: int, size: int) -> bytes:
-        path = self._server.folder / "data.bin"
-        path.unlink(missing_ok=True)
-        self._server.command(
-            f"python \"import System; System.IO.File.WriteAllBytes('{path}', "
-            f'monitor.Machine.SystemBus.ReadBytes({address:#x}, {size}))"'
-        )
-        return Path(path).read_bytes()
 
 
 def _ports(image: Image, prefix: str) -> list[tuple[int, int]]:
