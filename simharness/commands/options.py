@@ -95,3 +95,37 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"not a positive whole number: {text!r}")
     return value
+
+
+def add_schedule_options(parser: argparse.ArgumentParser) -> None:
+    """--period, --duty, --battery."""
+    group = parser.add_argument_group("average power")
+    group.add_argument(
+        "--period", type=seconds, dest="period_s", metavar="TIME",
+        help="a run starts every TIME (1s, 200ms), the chip stops in between: report average power",
+    )  # fmt: skip
+    group.add_argument(
+        "--duty", type=share, metavar="SHARE",
+        help="the same, given the share of time that runs take (1%% or 0.01)",
+    )  # fmt: skip
+    group.add_argument(
+        "--battery", type=float, dest="battery_mah", metavar="MAH",
+        help="capacity in mAh: report how long it lasts",
+    )  # fmt: skip
+
+
+def seconds(text: str) -> float:
+    """A time with its unit, in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|ms|us)", text)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 1s, 200ms or 50us")
+    return float(found[1]) * {"s": 1.0, "ms": 1e-3, "us": 1e-6}[found[2]]
+
+
+def share(text: str) -> float:
+    """A share of 1, in percent or as a fraction."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text)
+    value = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share of the time; write 1% or 0.01")
+    return value

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import re
 
-from simharness.commands.options import add_machine_options, positive
-from simharness.commands.run import add_output_options, rendered
+from simharness.commands.options import (
+    add_machine_options,
+    add_schedule_options,
+    positive,
+    seconds,
+)
+from simharness.commands.run import add_output_options, rendered, schedule_of, with_schedule
 from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
 
 
@@ -40,7 +44,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     console.add_argument("--to", dest="stop", metavar="PLACE", help="... to the next time of this")
     console.add_argument(
-        "--for", dest="run_for_s", type=_seconds, metavar="TIME",
+        "--for", dest="run_for_s", type=seconds, metavar="TIME",
         help="boot FIRMWARE and time so much emulated time (10ms) from reset, or after --console; "
         "less when the firmware ends in a branch to itself, a WFI or a breakpoint",
     )  # fmt: skip
@@ -49,6 +53,7 @@ def add(commands: Commands) -> None:
         help="where a raw binary goes (default: the start of the board's code memory)",
     )  # fmt: skip
     add_machine_options(parser)
+    add_schedule_options(parser)
     group = parser.add_argument_group("run")
     group.add_argument(
         "--budget", type=positive, metavar="N", help="give up after so many instructions"
@@ -57,13 +62,6 @@ def add(commands: Commands) -> None:
     add_output_options(parser)
     add_talk_options(parser)
     parser.set_defaults(handler=handle)
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|ms|us)", text)
-    if found is None or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 1s, 200ms or 50us")
-    return float(found[1]) * {"s": 1.0, "ms": 1e-3, "us": 1e-6}[found[2]]
 
 
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
@@ -90,6 +88,7 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             budget=arguments.budget or BUDGET,
             timing=arguments.timing,
         )
+        report = with_schedule(report, arguments)
     deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)
     return 0
 
@@ -123,5 +122,10 @@ def _console(arguments: argparse.Namespace, talk: Talk) -> int:
             clock_hz=arguments.clock_hz,
             origin=arguments.origin,
         )
+        if schedule := schedule_of(arguments):
+            from cycle_models.chip import load_chip
+            from simharness.schedule import session_scheduled
+
+            session = session_scheduled(session, schedule, load_chip(arguments.board))
     deliver(VIEWS[arguments.format](session), arguments.output, talk)
     return 0

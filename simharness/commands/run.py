@@ -14,6 +14,7 @@ from simharness.commands.options import (
     add_code_options,
     add_machine_options,
     add_place_option,
+    add_schedule_options,
     positive,
 )
 from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
@@ -23,6 +24,7 @@ from simharness.report.formats import FORMATS, view
 
 if TYPE_CHECKING:
     from simharness.report import Report
+    from simharness.schedule import Schedule
 
 STAGES = 6
 TOOLCHAINS = ("auto", "gcc", "zig")
@@ -44,6 +46,7 @@ def add(commands: Commands) -> None:
         "--reuse", action="store_true",
         help="take the report of an earlier equal run where nothing it rests on has changed",
     )  # fmt: skip
+    add_schedule_options(parser)
     add_output_options(parser)
     add_talk_options(parser)
     parser.set_defaults(handler=handle)
@@ -112,7 +115,10 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     names = ("gcc", "zig") if arguments.toolchain == "all" else (arguments.toolchain,)
     with talk.progress(STAGES * len(names)) as progress:
         reports = [
-            run_model(arguments, arguments.model, name, progress, reuse=arguments.reuse)
+            with_schedule(
+                run_model(arguments, arguments.model, name, progress, reuse=arguments.reuse),
+                arguments,
+            )
             for name in names
         ]
     texts = [rendered(r, arguments.format, arguments.output, talk) for r in reports]
@@ -120,6 +126,23 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     for report in reports:
         complain(report, arguments.format, talk)
     return 0 if all(report.ok for report in reports) else 1
+
+
+def schedule_of(arguments: argparse.Namespace) -> Schedule:
+    """What --period, --duty and --battery say."""
+    from simharness.schedule import Schedule
+
+    return Schedule(arguments.period_s, arguments.duty, arguments.battery_mah)
+
+
+def with_schedule(report: Report, arguments: argparse.Namespace) -> Report:
+    """The report with average power, where that was asked for."""
+    from simharness.schedule import scheduled
+
+    schedule = schedule_of(arguments)
+    if not schedule:
+        return report
+    return scheduled(report, schedule, core=arguments.core, board=arguments.board)
 
 
 def joined(texts: Sequence[str], style: str) -> str:

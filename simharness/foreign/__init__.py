@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cycle_models.chip import load_chip
 from cycle_models.core import load_core
-from cycle_models.energy import Energy, energy, energy_of_profile
+from cycle_models.energy import Duty, Energy, energy, energy_of_profile
 from cycle_models.memory import added, memory_system, stalls_of
 from cycle_models.timing import ProfileTiming, Timing, time_profiles
 from simharness.errors import UsageError, translated
@@ -37,6 +37,7 @@ class Session:
     clock_hz: int
     sent: str
     unknown: dict[int, int]
+    average: Duty | None = None
 
 
 def profile_console(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import simharness
+from cycle_models.energy import Duty
 from simharness.foreign import Session
 
 _SHOWN = 25
@@ -38,6 +39,7 @@ def as_json(session: Session) -> str:
             "zero_wait_cycles": asdict(session.zero_wait.cycles),
             "time_ms": asdict(session.energy.time_ms),
             "energy_uj": asdict(session.energy.energy_uj),
+            "average": asdict(session.average) if session.average else None,
             "energy_by_class_uj": dict(session.energy.by_class),
             "instructions_by_class": dict(total.mix),
             "breakdown_cycles": dict(total.breakdown),
@@ -101,6 +103,17 @@ def _events(costs: tuple[float, ...], share: float = 1.0) -> str:
     return " ".join(str(round(share * cost)) for cost in costs)
 
 
+def _average(found: Duty | None) -> list[str]:
+    """Average power and battery life, where they were asked for."""
+    if found is None:
+        return []
+    p, h = found.average_mw, found.battery_hours
+    lines = [f"average power {p.mid:>11.3g} mW   {p.low:.3g} to {p.high:.3g}"]
+    if h is not None:
+        lines.append(f"battery life {h.mid / 24:>12.3g} days {h.low / 24:.3g} to {h.high / 24:.3g}")
+    return lines
+
+
 def as_text(session: Session) -> str:
     """The session as a page of text."""
     total = session.timing.total
@@ -114,6 +127,7 @@ def as_text(session: Session) -> str:
         f"time          {t.mid:>11.3f} ms   {t.low:.3f} to {t.high:.3f}",
         f"energy        {e.mid:>11.1f} uJ   {e.low:.1f} to {e.high:.1f} "
         f"({session.energy.run.status})",
+        *_average(session.average),
         "",
     ]
     for part, cycles in total.breakdown.items():

@@ -88,11 +88,11 @@ static void memory_access(uint32_t at, uint32_t address) {
 static void memory_write(FILE *out, uint32_t buckets) {
   for (uint32_t k = 0; k < buckets; k++) {
     const ms_totals *t = ms_result(memory, k);
-    fprintf(out, "M %u %lld %lld %lld %lld %llu %llu %llu %llu %llu %llu %llu\n", k,
+    fprintf(out, "M %u %lld %lld %lld %lld %llu %llu %llu %llu %llu %llu %llu %llu\n", k,
             (long long)t->core, (long long)t->fetch, (long long)t->data, (long long)t->external,
             (unsigned long long)t->fetch_reads, (unsigned long long)t->data_reads,
             (unsigned long long)t->data_writes, (unsigned long long)t->fetch_misses,
             (unsigned long long)t->read_misses, (unsigned long long)t->write_misses,
-            (unsigned long long)t->unaligned);
+            (unsigned long long)t->unaligned, (unsigned long long)t->reads);
   }
 }

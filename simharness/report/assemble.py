@@ -13,13 +13,14 @@ from codegen.ir import Node
 from codegen.ops import ConvAddS8
 from cycle_models import timing as model
 from cycle_models.core import Part
-from cycle_models.energy import Energy
+from cycle_models.energy import Duty, Energy, RunCurrent
 from simharness.engines.base import Trace
 from simharness.image import Image
 from simharness.macs import macs
 from simharness.report.model import (
     RUN_LAYER,
     Alternative,
+    Average,
     Bank,
     Choice,
     Cycles,
@@ -32,6 +33,7 @@ from simharness.report.model import (
     Placement,
     Plan,
     Removed,
+    Report,
     Source,
     Supply,
     Timing,
@@ -139,6 +141,35 @@ def supply(used: Energy) -> Supply:
     """What the energy rests on."""
     run = used.run
     return Supply(scaled(used.power_mw, 1.0), run.supply_v, run.condition, run.source, run.status)
+
+
+def energy_behind(report: Report) -> Energy | None:
+    """The energy that a report tells of; None where it has none."""
+    r = report.results
+    if r.energy_uj is None or r.time_ms is None or r.supply is None:
+        return None
+    power = _modelled(r.supply.power_mw)
+    v = r.supply.supply_v
+    current = model.Interval(power.low / v, power.mid / v, power.high / v)
+    run = RunCurrent(current, v, r.supply.condition, r.supply.source, r.supply.status)
+    return Energy(_modelled(r.energy_uj), power, _modelled(r.time_ms), run)
+
+
+def _modelled(interval: Interval) -> model.Interval:
+    return model.Interval(interval.low, interval.mid, interval.high)
+
+
+def average(found: Duty, battery_mah: float | None) -> Average:
+    """Average power and battery life."""
+    return Average(
+        period_s=significant(found.period_s),
+        active_share=round(found.active_share, 6),
+        average_mw=scaled(found.average_mw, 1.0),
+        idle_ma=found.idle_ma,
+        idle_status=found.idle_status,
+        battery_mah=battery_mah,
+        battery_hours=scaled(found.battery_hours, 1.0) if found.battery_hours else None,
+    )
 
 
 def layers(

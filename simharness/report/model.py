@@ -31,9 +31,9 @@ from simharness.report.memory_model import (
 )
 
 __all__ = [
-    "RUN_LAYER", "SCHEMA_VERSION", "Alternative", "Bank", "Board", "Check", "Choice", "Cycles",
-    "Divergence", "Engine", "Fit", "InputFile", "Interval", "Layer", "Memory", "MemoryFit",
-    "Options", "Placed", "Placement", "Plan", "Removed", "Report", "Results", "Sanitizer",
+    "RUN_LAYER", "SCHEMA_VERSION", "Alternative", "Average", "Bank", "Board", "Check", "Choice",
+    "Cycles", "Divergence", "Engine", "Fit", "InputFile", "Interval", "Layer", "Memory",
+    "MemoryFit", "Options", "Placed", "Placement", "Plan", "Removed", "Report", "Results", "Sanitizer",
     "ScratchUse", "Source", "Supply", "Timing", "Toolchain", "Violation",
 ]  # fmt: skip
 
@@ -222,6 +222,23 @@ class Removed:
     weights_bytes: Count
 
 
+@dataclass(frozen=True, slots=True)
+class Average:
+    """Power averaged over runs that start every `period_s`, the chip stopped in between.
+
+    `active_share` of the time it runs; else it takes `idle_ma`. `battery_hours` is how long
+    `battery_mah` last, self-discharge ignored.
+    """
+
+    period_s: float
+    active_share: Fraction
+    average_mw: Interval
+    idle_ma: float
+    idle_status: str
+    battery_mah: float | None = None
+    battery_hours: Interval | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """The figures. `sources` says for each of them where it comes from.
@@ -244,6 +261,7 @@ class Results:
     plan: Plan | None = None
     timing: Timing | None = None
     supply: Supply | None = None
+    average: Average | None = None
     sanitizer: Sanitizer | None = None
     layers: tuple[Layer, ...]
     sources: Mapping[str, Source]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simharness.report import figures
-from simharness.report.model import Alternative, Choice, Layer, Report
+from simharness.report.model import Alternative, Choice, Interval, Layer, Report
 
 _PLAIN_WIDTH = 10_000
 
@@ -68,6 +68,17 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
         basis = f", current {r.supply.status}" if r.supply else ""
         kind = kinds.get("energy_uj", "") + basis
         rows.append(("energy", f"{figures.interval(r.energy_uj)} uJ", kind))
+    if r.average is not None:
+        a = r.average
+        kind = f"every {figures.number(a.period_s)} s, {100 * a.active_share:.3g} % active, "
+        kind += f"else {a.idle_ma:g} mA ({a.idle_status})"
+        rows.append(("average power", f"{figures.interval(a.average_mw)} mW", kind))
+        if a.battery_hours is not None:
+            h = a.battery_hours
+            days = Interval(h.low / 24, h.mid / 24, h.high / 24)
+            rows.append(
+                ("battery life", f"{figures.interval(days)} days", f"{a.battery_mah:g} mAh")
+            )
     if r.instructions is not None:
         rows.append(("instructions", figures.count(r.instructions), kinds.get("instructions", "")))
     macs = figures.count(r.macs)
