@@ -33,8 +33,8 @@ from simharness.report.memory_model import (
 __all__ = [
     "RUN_LAYER", "SCHEMA_VERSION", "Alternative", "Average", "Bank", "Board", "Check", "Choice",
     "Cycles", "Divergence", "Engine", "Fit", "InputFile", "Interval", "Layer", "Memory",
-    "MemoryFit", "Options", "Placed", "Placement", "Plan", "Removed", "Report", "Results", "Sanitizer",
-    "ScratchUse", "Source", "Supply", "Timing", "Toolchain", "Violation",
+    "MemoryFit", "Options", "Placed", "Placement", "Plan", "Removed", "Report", "Results",
+    "Sanitizer", "ScratchUse", "Source", "Supply", "Timing", "Toolchain", "Violation",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
