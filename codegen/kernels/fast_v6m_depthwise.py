@@ -88,10 +88,15 @@ def _plan3x3(node: Node, graph: Graph, target: Target) -> Plan | None:
     return _plan(node, graph, layer, "nn_depthwise_s8_v6m3x3", width, 0, weights)
 
 
-def strip_counts(kernel_w: int) -> tuple[int, int]:
-    """Strips of three and of two columns that make a window (of one column: two)."""
+def strips_of(kernel_w: int) -> tuple[int, int, int]:
+    """A window as so many strips of 3, 5 or 7 columns, and so many of two; a single column is two.
+
+    Returns the width of the first ones, their number, and the number of the others.
+    """
+    if kernel_w in (5, 7):
+        return kernel_w, 1, 0
     twos = (0, 2, 1)[kernel_w % 3] if kernel_w > 1 else 1
-    return (max(kernel_w, 2) - 2 * twos) // 3, twos
+    return 3, (max(kernel_w, 2) - 2 * twos) // 3, twos
 
 
 def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
@@ -99,17 +104,17 @@ def _plan_any(node: Node, graph: Graph, target: Target) -> Plan | None:
     if layer is None:
         return None
     rows, kernel_w = layer.window.kernel
-    threes, twos = strip_counts(kernel_w)
-    filled_w = 3 * threes + 2 * twos
+    wide, count, twos = strips_of(kernel_w)
+    filled_w = wide * count + 2 * twos
     width = (max(in_and_out(node, graph)[1].shape[2], 4) - 1) * layer.window.strides[1] + filled_w
     stored = layer.operands.stored.reshape(-1, rows, kernel_w)
     filled = np.pad(
         stored, ((0, 0), (0, 0), (0, filled_w - kernel_w)), constant_values=layer.operands.zp
     )
-    cuts = np.cumsum([3] * threes + [2] * twos)[:-1]
+    cuts = np.cumsum([wide] * count + [2] * twos)[:-1]
     strips = [s.reshape(len(filled), -1) for s in np.split(filled, cuts, axis=2)]
     fields: dict[str, int | float | str] = {
-        "rows": rows, "threes": threes, "twos": twos, "row_step": width,
+        "rows": rows, "wide": wide, "count": count, "twos": twos, "row_step": width,
     }  # fmt: skip
     return _plan(
         node, graph, layer, "nn_depthwise_s8_v6m", width, 4 * rows * filled_w,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Depthwise convolution with any window, columns 1 or 2 apart, on cores without DSP extension. A window is cut
- * into strips of three and two columns, whose sums add up; a single column has a second one of zeros.
+ * Depthwise convolution with any window, columns 1 or 2 apart, on cores without DSP extension. A window is a
+ * strip of five or seven columns, or is cut into strips of three and two, whose sums add up; a single column
+ * has a second one of zeros.
  * y may be x where each has one image and y as many channels, and no more pixels.
  */
 #ifndef NN_DEPTHWISE_S8_V6M_H
@@ -9,54 +10,71 @@
 
 #include "nn_planes_v6m.h"
 
-/* The window: `threes` strips of three columns, then `twos` of two; rows of it are row_step bytes apart. */
+/* The window: `count` strips of `wide` columns (3, 5 or 7), then `twos` of two; its rows are row_step bytes
+   apart. */
 typedef struct {
-    int32_t rows, threes, twos;
+    int32_t rows, wide, count, twos;
     int32_t row_step;
 } nn_strips_v6m;
 
-/* As the rows of three, of two weights. */
-#define NN_PAIR1_V6M                                                 \
-    "ldmia r1!, {r4, r5}\n"                                          \
-    NN_LOAD_V6M("0") NN_LAST_V6M("r4", "r8")                         \
-    NN_LOAD_V6M("1") NN_USE_V6M("r5", "r8") NN_LAST_V6M("r4", "r9")  \
-    NN_LOAD_V6M("2") NN_USE_V6M("r5", "r9") NN_LAST_V6M("r4", "r10") \
-    NN_LOAD_V6M("3") NN_USE_V6M("r5", "r10") NN_LAST_V6M("r4", "r11") \
-    NN_LOAD_V6M("4") NN_LAST_V6M("r5", "r11")
+/* As the rows of three, of two weights, from where these inputs lie. */
+#define NN_PAIR1_V6M(i0, i1, i2, i3, i4)                            \
+    "ldmia r1!, {r4, r5}\n"                                         \
+    NN_LOAD_V6M(i0) NN_LAST_V6M("r4", "r8")                         \
+    NN_LOAD_V6M(i1) NN_USE_V6M("r5", "r8") NN_LAST_V6M("r4", "r9")  \
+    NN_LOAD_V6M(i2) NN_USE_V6M("r5", "r9") NN_LAST_V6M("r4", "r10") \
+    NN_LOAD_V6M(i3) NN_USE_V6M("r5", "r10") NN_LAST_V6M("r4", "r11") \
+    NN_LOAD_V6M(i4) NN_LAST_V6M("r5", "r11")
 
-#define NN_PAIR2_V6M                          \
-    "ldmia r1!, {r4, r5}\n"                   \
-    NN_LOAD_V6M("0") NN_LAST_V6M("r4", "r8")  \
-    NN_LOAD_V6M("1") NN_LAST_V6M("r5", "r8")  \
-    NN_LOAD_V6M("2") NN_LAST_V6M("r4", "r9")  \
-    NN_LOAD_V6M("3") NN_LAST_V6M("r5", "r9")  \
-    NN_LOAD_V6M("4") NN_LAST_V6M("r4", "r10") \
-    NN_LOAD_V6M("5") NN_LAST_V6M("r5", "r10") \
-    NN_LOAD_V6M("6") NN_LAST_V6M("r4", "r11") \
-    NN_LOAD_V6M("7") NN_LAST_V6M("r5", "r11")
+#define NN_PAIR2_V6M(i0, i1, i2, i3, i4, i5, i6, i7) \
+    "ldmia r1!, {r4, r5}\n"                          \
+    NN_LOAD_V6M(i0) NN_LAST_V6M("r4", "r8")          \
+    NN_LOAD_V6M(i1) NN_LAST_V6M("r5", "r8")          \
+    NN_LOAD_V6M(i2) NN_LAST_V6M("r4", "r9")          \
+    NN_LOAD_V6M(i3) NN_LAST_V6M("r5", "r9")          \
+    NN_LOAD_V6M(i4) NN_LAST_V6M("r4", "r10")         \
+    NN_LOAD_V6M(i5) NN_LAST_V6M("r5", "r10")         \
+    NN_LOAD_V6M(i6) NN_LAST_V6M("r4", "r11")         \
+    NN_LOAD_V6M(i7) NN_LAST_V6M("r5", "r11")
+
+/* Rows of two, five and seven, columns 1 and 2 apart. */
+#define NN_ROW1_OF2_V6M NN_PAIR1_V6M("0", "1", "2", "3", "4")
+#define NN_ROW1_OF5_V6M NN_ROW1_V6M NN_PAIR1_V6M("3", "4", "5", "6", "7")
+#define NN_ROW1_OF7_V6M NN_ROW1_OF5_V6M NN_PAIR1_V6M("5", "6", "7", "8", "9")
+#define NN_ROW2_OF2_V6M NN_PAIR2_V6M("0", "1", "2", "3", "4", "5", "6", "7")
+#define NN_ROW2_OF5_V6M NN_ROW2_V6M NN_PAIR2_V6M("3", "4", "5", "6", "7", "8", "9", "10")
+#define NN_ROW2_OF7_V6M NN_ROW2_OF5_V6M NN_PAIR2_V6M("5", "6", "7", "8", "9", "10", "11", "12")
 
 /* Rows until the weights end. */
-#define NN_STRIP_V6M(row)                                                              \
-    NN_SUMS_WITH_V6M("1:\n" row "add r0, r0, r12\ncmp r1, lr\nbne 1b\n", from, w, sums, \
-                     0u, (uint32_t)row_step, sums, "r"(end))
+#define NN_STRIP_V6M(row)                                                                          \
+    NN_SUMS_V6M("push {r3}\n1:\n" row "add r0, r0, r12\nldr r2, [sp]\ncmp r1, r2\nbne 1b\n" \
+                "add sp, sp, #4\n", from, w, sums, end, (uint32_t)row_step, sums)
 
-/* `rows` of `wide` weights, 2 or 3, times what lies under them, into the sums of four windows that are `stride`
-   bytes apart. */
+/* Either of two rows. */
+#define NN_STRIPS_V6M(row1, row2)  \
+    do {                           \
+        if (stride == 1) {         \
+            NN_STRIP_V6M(row1);    \
+        } else {                   \
+            NN_STRIP_V6M(row2);    \
+        }                          \
+    } while (0)
+
+/* `rows` of `wide` weights times what lies under them, into the sums of four windows that are `stride` bytes
+   apart. */
 NN_INLINE void nn_strip_v6m(const uint8_t *from, const int32_t *w, int32_t rows, int32_t wide,
                             int32_t row_step, int32_t stride, uint32_t *sums)
 {
 #if NN_V6M_BLOCKS
-    register const int32_t *end __asm__("lr") = w + rows * wide;
-    if (wide == 3) {
-        if (stride == 1) {
-            NN_STRIP_V6M(NN_ROW1_V6M);
-        } else {
-            NN_STRIP_V6M(NN_ROW2_V6M);
-        }
-    } else if (stride == 1) {
-        NN_STRIP_V6M(NN_PAIR1_V6M);
+    const uint32_t end = (uint32_t)(uintptr_t)(w + rows * wide);
+    if (wide == 2) {
+        NN_STRIPS_V6M(NN_ROW1_OF2_V6M, NN_ROW2_OF2_V6M);
+    } else if (wide == 3) {
+        NN_STRIPS_V6M(NN_ROW1_V6M, NN_ROW2_V6M);
+    } else if (wide == 5) {
+        NN_STRIPS_V6M(NN_ROW1_OF5_V6M, NN_ROW2_OF5_V6M);
     } else {
-        NN_STRIP_V6M(NN_PAIR2_V6M);
+        NN_STRIPS_V6M(NN_ROW1_OF7_V6M, NN_ROW2_OF7_V6M);
     }
 #else
     for (int32_t i = 0; i < 4; i++) {
@@ -74,10 +92,10 @@ NN_INLINE void nn_four_v6m(const nn_strips_v6m *s, const uint8_t *at, const int3
     for (int32_t i = 0; i < 4; i++) {
         sums[i] = 0u;
     }
-    for (int32_t i = 0; i < s->threes; i++) {
-        nn_strip_v6m(at, w, s->rows, 3, s->row_step, stride, sums);
-        at += 3;
-        w += 3 * s->rows;
+    for (int32_t i = 0; i < s->count; i++) {
+        nn_strip_v6m(at, w, s->rows, s->wide, s->row_step, stride, sums);
+        at += s->wide;
+        w += s->wide * s->rows;
     }
     for (int32_t i = 0; i < s->twos; i++) {
         nn_strip_v6m(at, w, s->rows, 2, s->row_step, stride, sums);
@@ -117,7 +135,7 @@ NN_ONE_BODY void nn_channel_v6m(const nn_planes_v6m *p, const nn_strips_v6m *s, 
 NN_ONE_BODY void nn_depthwise_v6m(const nn_planes_v6m *p, const nn_strips_v6m *s, const int8_t *x,
                                   const int8_t *w, const int32_t *records, int8_t *y, uint8_t *scratch)
 {
-    const int32_t taps = s->rows * (3 * s->threes + 2 * s->twos);
+    const int32_t taps = s->rows * (s->wide * s->count + 2 * s->twos);
     int32_t *const wide = (int32_t *)(void *)scratch;
     uint8_t *const plane = (uint8_t *)(wide + taps);
 
@@ -139,7 +157,7 @@ NN_ONE_BODY void nn_depthwise_v6m(const nn_planes_v6m *p, const nn_strips_v6m *s
     }
 }
 
-/* w[Co][strips][rows][3 or 2], records per output channel; scratch: a word per weight of a filter, a plane. */
+/* w[Co][strips][rows][width of the strip], records per output channel; scratch: a word per weight of a filter, a plane. */
 NN_KERNEL void nn_depthwise_s8_v6m(const nn_planes_v6m *p, const nn_strips_v6m *s, const int8_t *x,
                                    const int8_t *w, const int32_t *records, int8_t *y,
                                    uint8_t *scratch)

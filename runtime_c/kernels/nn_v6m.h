@@ -139,7 +139,7 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
 
 /* Blocks in assembly keep four sums in r8 to r11, which only additions reach: they start at the words at r2
    and end in r2 to r5. r0 and r1 run through inputs and weights. GCC does not save high registers on ARMv6-M
-   where it optimises for size. */
+   where it optimises for size, and it leaps far by BL: lr is out of reach in long functions. */
 #define NN_SUMS_LOAD_V6M                                                            \
     "ldmia r2!, {r4, r5}\nmov r8, r4\nmov r9, r5\nldmia r2!, {r4, r5}\nmov r10, r4\n" \
     "mov r11, r5\n"
@@ -157,8 +157,8 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
 #define NN_SUMS_CLOBBERS_V6M "r6", "r8", "r9", "r10", "r11", "cc", "memory"
 #endif
 
-/* Such a block: `other` is r3, `bound` is r12, `more` are further operands; the sums are stored. */
-#define NN_SUMS_WITH_V6M(text, inputs, weights, starts, other, bound, sums, more)         \
+/* Such a block: `other` is r3, `bound` is r12, and the sums are stored. */
+#define NN_SUMS_V6M(text, inputs, weights, starts, other, bound, sums)                    \
     do {                                                                                  \
         register const void *at_r0 __asm__("r0") = (inputs);                              \
         register const void *at_r1 __asm__("r1") = (weights);                             \
@@ -170,15 +170,13 @@ NN_INLINE void nn_requant3_v6m(const uint32_t *sums, const int32_t *record, int3
         __asm__ volatile(NN_SUMS_START_V6M text NN_SUMS_END_V6M                           \
                          : "+r"(at_r0), "+r"(at_r1), "+r"(sum_r2), "+r"(sum_r3),          \
                            "=r"(sum_r4), "=r"(sum_r5), "+r"(any_r12)                      \
-                         : more                                                           \
+                         :                                                                \
                          : NN_SUMS_CLOBBERS_V6M);                                         \
         (sums)[0] = sum_r2;                                                               \
         (sums)[1] = sum_r3;                                                               \
         (sums)[2] = sum_r4;                                                               \
         (sums)[3] = sum_r5;                                                               \
     } while (0)
-#define NN_SUMS_V6M(text, inputs, weights, starts, other, bound, sums) \
-    NN_SUMS_WITH_V6M(text, inputs, weights, starts, other, bound, sums, )
 
 /* Products of a tap. A halfword has the weights of both filters, first + 256 * second, and is used so: what
    the first one's sums have too much is 256 times the second's. */

@@ -126,3 +126,27 @@ def test_sums_at_the_ends_of_their_fields(depth: int) -> None:
     layers = [Layer("layer", drawn, BY_NAME["nn_conv2d_s8_v6m"], GOAL)]
     [(actual, _)] = emitted_on_core(layers, "m0plus")
     assert_same(layers[0].variant, actual, expected(drawn))
+
+
+def strip_case(kernel_w: int, stride: int) -> Case:
+    """Two channels of two rows, with seven outputs in each row of them."""
+    dice = np.random.default_rng(kernel_w)
+    x = dice.integers(-128, 128, (1, 3, 6 * stride + kernel_w, 2)).astype(np.int8)
+    constants: dict[str, Array | None] = {
+        "w": dice.integers(-128, 128, (2, 2, kernel_w, 1)).astype(np.int8),
+        "b": np.array([3, -400], np.int32),
+    }
+    requant = Requant(np.full(2, 0.009 / kernel_w, np.float32), -7, 3)
+    op = ConvS8(Window((2, kernel_w), (1, stride)), 2, requant)
+    return case(op, {"x": x}, constants, (1, 2, 7, 2), "int8")
+
+
+@pytest.mark.parametrize("optimize", ["speed", "balanced", "size"])
+def test_each_way_to_cut_a_window(optimize: Optimize) -> None:
+    """All strips in one program, whose compiled function is then at its longest."""
+    goal, variant = target("m0plus", optimize=optimize), BY_NAME["nn_depthwise_s8_v6m"]
+    drawn = [strip_case(kernel_w, stride) for kernel_w in range(1, 10) for stride in (1, 2)]
+    layers = [Layer(f"layer_{i}", d, variant, goal) for i, d in enumerate(drawn)]
+    results = emitted_on_core(layers, "m0plus", optimize=optimize)
+    for layer, (actual, _) in zip(layers, results, strict=True):
+        assert_same(variant, actual, expected(layer.case))
