@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Whether this process runs our code as it is on disk: tests may replace parts of it in memory.
 
-A report is only taken from the cache, or put there, where nothing was replaced. From `watch` on,
-each of our modules is recorded as it was right after its import, and it notes who assigns to its
-attributes, for good: what was put back may have left traces. Methods, functions' code and constant
-containers are compared with the record. Not seen: what is changed inside of other objects and of
-other packages. This module imports nothing of ours.
+A report is only taken from the cache, or put there, where nothing was replaced. Each of our modules
+is recorded as it was right after its import (at `watch`, where that came before), and it notes who
+assigns to its attributes, for good: what was put back may have left traces. Methods, functions'
+code and constant containers are compared with the record. Not seen: what is changed inside of other
+objects and of other packages. This module imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PACKAGES = ("simharness", "codegen", "cycle_models", "runtime_c")
 STARTED_NS = time.time_ns()
 """Sources that changed later may not be what was imported."""
 
-_LATE = ("simharness.session", "simharness.pipeline", *PACKAGES[1:])
-"""What must not have been imported before `watch`: it might have been changed already."""
+_LATE = ("simharness.session", "codegen.build", "cycle_models.timing")
+"""What must not have been imported before `watch`: it, too, might have been changed already."""
 
 _records: dict[str, _Record] = {}
 _replaced: list[str] = []
@@ -47,6 +47,9 @@ def watch() -> None:
     if _watching:
         return
     _replaced.extend(name for name in _LATE if name in sys.modules)
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in PACKAGES:
+            _record(module)
     _watching.append(_Watcher())
     sys.meta_path.insert(0, _watching[0])
 
@@ -97,9 +100,13 @@ class _Recorder(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        filled = _filled(module)
-        _records[module.__name__] = _Record(module, filled, tuple(_contents(module, filled)))
-        module.__class__ = _Module
+        _record(module)
+
+
+def _record(module: ModuleType) -> None:
+    filled = _filled(module)
+    _records[module.__name__] = _Record(module, filled, tuple(_contents(module, filled)))
+    module.__class__ = _Module
 
 
 class _Module(ModuleType):

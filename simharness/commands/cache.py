@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "cache",
-        help="show or empty the cache of compiled programs",
+        help="show or empty the cache of compiled programs and reports",
         description="Show where the cache is and how large; losing it costs time, never a result.",
     )
     what = parser.add_mutually_exclusive_group()

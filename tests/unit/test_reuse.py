@@ -64,6 +64,20 @@ def test_the_second_run_does_no_work() -> None:
     assert script("print(run()[1])") == ["reused"]
 
 
+def test_a_command_reuses_what_another_one_left() -> None:
+    """With -v each stage is told; a report that was found has none."""
+    command = (sys.executable, "-m", "simharness", "run", ZOO, "--samples=1", "--reuse", "-v")
+    said = [
+        subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=True,
+        ).stderr
+        for _ in range(2)
+    ]  # fmt: skip
+
+    assert "emulating" in said[0] and "emulating" not in said[1]
+
+
 def test_reports_are_equal_however_they_came() -> None:
     runs = [simharness.run(ZOO, core="m4", samples=1, reuse=again) for again in (True, True, False)]
 
@@ -91,7 +105,7 @@ def test_code_replaced_in_memory_has_no_key(what: str) -> None:
 
 
 def test_what_was_imported_before_the_watch_began_is_not_trusted() -> None:
-    early = "import codegen\nfrom simharness import pristine\npristine.watch()\n"
+    early = "import codegen.build\nfrom simharness import pristine\npristine.watch()\n"
     done = subprocess.run(
         (sys.executable, "-c", f"{early}print(pristine.state())"),
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
