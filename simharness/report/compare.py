@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from simharness.errors import UsageError
 from simharness.report.figures import brief, number
-from simharness.report.model import Layer, Report, Results
+from simharness.report.model import Layer, Options, Report, Results
 
 Status = Literal["worse", "within", "same", "better", "new", "gone"]
 
@@ -276,8 +276,9 @@ def _notes(base: Report, head: Report) -> list[str]:
         ("engine", _engine(base), _engine(head)),
         ("timing mode", _mode(base), _mode(head)),
         ("machine", base.board.name, head.board.name),
-        ("optimize", _optimize(base), _optimize(head)),
-    )
+        *((f.name.replace("_", " "), _option(base, f.name), _option(head, f.name))
+          for f in fields(Options)),
+    )  # fmt: skip
     notes = [f"{what} differs: {old}, now {new}" for what, old, new in pairs if old != new]
     old_files = {i.role: i.sha256 for i in base.inputs}
     notes += [
@@ -300,5 +301,6 @@ def _mode(report: Report) -> str:
     return report.results.timing.mode if report.results.timing else "none"
 
 
-def _optimize(report: Report) -> str:
-    return report.options.optimize if report.options else "none"
+def _option(report: Report, name: str) -> str:
+    value = getattr(report.options, name, None)
+    return "none" if value in (None, "") else str(value)

@@ -105,4 +105,5 @@ def _unusual(options: Options) -> list[str]:
         *(["reference"] if options.reference_kernels else []),
         *([f"patches-{options.patches}"] if options.patches != "off" else []),
         *([f"ram-{options.ram_limit_bytes}"] if options.ram_limit_bytes is not None else []),
+        *([f"place-{options.place}"] if options.place else []),
     ]  # fmt: skip

@@ -151,6 +151,15 @@ def test_another_compiler_is_noted() -> None:
     assert compare(BASE, other).notes == ("compiler differs: gcc 12.2, now gcc 13",)
 
 
+def test_other_options_are_noted() -> None:
+    assert BASE.options is not None
+    other = replace(BASE, options=replace(BASE.options, samples=2, place="arena=dtcm"))
+
+    assert compare(BASE, other).notes == (
+        "samples differs: 4, now 2", "place differs: none, now arena=dtcm",
+    )  # fmt: skip
+
+
 def test_worst_comes_first() -> None:
     found = compare(BASE, with_memory(arena_bytes=273, stack_bytes=960, text_bytes=1))
 
