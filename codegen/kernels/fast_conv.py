@@ -103,7 +103,7 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
         rows, row_step, col_step = 1, 0, in_c
         if row_cols < 2:
             return None
-    made = stream(w.reshape(out_c, in_c), _bias(node, graph), op.requant)
+    made = stream(w.reshape(out_c, in_c), _bias(node, graph), op.requant, target.requant)
     if made is None or 2 * out_c + 1 > 4095 or made.groups * 24 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_points"
@@ -177,7 +177,7 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
     ):
         return None
     ordered = w.transpose(0, 2, 1, 3).reshape(out_c, -1)  # [Co][kw][kh][Ci]
-    made = stream(ordered, _bias(node, graph), op.requant)
+    made = stream(ordered, _bias(node, graph), op.requant, target.requant)
     if made is None or made.groups * 8 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_rows"
@@ -227,7 +227,7 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
         return None
     kernel_h, kernel_w = op.window.kernel
     order = _patch_order(kernel_h, kernel_w * x.shape[3])
-    made = stream(w.reshape(out_c, -1)[:, order], _bias(node, graph), op.requant)
+    made = stream(w.reshape(out_c, -1)[:, order], _bias(node, graph), op.requant, target.requant)
     if made is None or made.groups * 24 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_patches"

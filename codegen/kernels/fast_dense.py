@@ -63,7 +63,7 @@ def _one_chunk(node: Node, graph: Graph, target: Target) -> Plan | None:
     cols, depth = w.shape
     if cols < 4 or depth > _LARGEST_ROW:
         return None
-    packed = pack(w, b, op.requant)
+    packed = pack(w, b, op.requant, target.requant)
     if packed is None:
         return None
     fours = [list(range(f, f + 4)) for f in range(0, cols - 3, 4)]

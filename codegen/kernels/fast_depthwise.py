@@ -17,7 +17,7 @@ from codegen.kernels.reference import constant_input, in_and_out
 from codegen.ops import ConvS8, Window
 from codegen.requant import I64, reachable_range
 from codegen.requant_high import HighMultiply, high_multiply
-from codegen.target import Optimize, Target
+from codegen.target import Optimize, RequantMode, Target
 
 _LARGEST_OFFSET = 1020  # of LDRD
 
@@ -31,7 +31,9 @@ def _unrolling(pairs: int, optimize: Optimize) -> tuple[int, int]:
     return pairs % unroll, unroll
 
 
-def _recipe(node: Node, graph: Graph, op: ConvS8) -> tuple[HighMultiply, I64, int, U32, U32] | None:
+def _recipe(
+    node: Node, graph: Graph, op: ConvS8, mode: RequantMode
+) -> tuple[HighMultiply, I64, int, U32, U32] | None:
     """Requantization, wide weights [Co,Kh,Kw], their shift; scales and biases for float."""
     w = constant_input(node, graph, 1)
     if w is None:
@@ -51,7 +53,7 @@ def _recipe(node: Node, graph: Graph, op: ConvS8) -> tuple[HighMultiply, I64, in
         return None
     if np.abs(wide).sum(axis=(1, 2)).max() * 128 << up >= 2**31:
         return None
-    recipe = high_multiply(op.requant, acc_min, acc_max, total_bias, 1 << up)
+    recipe = high_multiply(op.requant, acc_min, acc_max, total_bias, 1 << up, mode=mode)
     return recipe, wide, up, scale.view(np.uint32), total_bias.astype(np.int32).view(np.uint32)
 
 
@@ -89,7 +91,7 @@ def _plan3x3(node: Node, graph: Graph, target: Target, bands: int = 1) -> Plan |
         or out_c > 4095
     ):
         return None
-    found = _recipe(node, graph, op)
+    found = _recipe(node, graph, op, target.requant)
     if found is None:
         return None
     recipe, wide, up, scale, float_bias = found
@@ -143,7 +145,7 @@ def _plan_any(node: Node, graph: Graph, target: Target, bands: int = 1) -> Plan 
     words = kernel_w // 2 + 1 if stride == 1 else (kernel_w + 1) // 2
     last = (out_w - 1) // 4 * 4 * stride
     width = last + 2 * words + (2 if stride == 1 else 6)
-    found = _recipe(node, graph, op)
+    found = _recipe(node, graph, op, target.requant)
     w = constant_input(node, graph, 1)
     if found is None or w is None or pad_top >= height or pad_left >= width:
         return None

@@ -12,7 +12,7 @@ from codegen.ir import F32, I8, I32
 from codegen.ops import Requant
 from codegen.requant import I64, reachable_range
 from codegen.requant_high import HighMultiply, high_multiply
-from codegen.target import Target
+from codegen.target import RequantMode, Target
 
 U32 = npt.NDArray[np.uint32]
 
@@ -55,7 +55,7 @@ def packable(w: I8) -> bool:
     return bool(((even + 256 * odd) >= -(2**15)).all())
 
 
-def pack(w: I8, bias: I32 | None, requant: Requant) -> Packed | None:
+def pack(w: I8, bias: I32 | None, requant: Requant, mode: RequantMode) -> Packed | None:
     """Filters w (C, K), K in the order of the spread inputs; None when sums might overflow."""
     count = w.shape[0]
     if not packable(w):
@@ -75,18 +75,18 @@ def pack(w: I8, bias: I32 | None, requant: Requant) -> Packed | None:
         or (bound * np.abs(scale.astype(np.float64)) >= 2**30).any()
     ):
         return None
-    recipe = high_multiply(requant, acc_min, acc_max, total_bias, _STEP, residue)
+    recipe = high_multiply(requant, acc_min, acc_max, total_bias, _STEP, residue, mode)
     words = np.ascontiguousarray((even + 256 * odd).astype(np.int16)).view(np.uint32)
     return Packed(words, recipe, scale, total_bias - (residue >> 8))
 
 
-def stream(w: I8, bias: I32 | None, requant: Requant) -> Stream | None:
+def stream(w: I8, bias: I32 | None, requant: Requant, mode: RequantMode) -> Stream | None:
     """The stream of `nn_dot_s8_dsp.h` of filters w (C, K); None when it cannot be exact.
 
     An odd number of filters ends with the last two: one of them is computed twice.
     """
     count = w.shape[0]
-    packed = pack(w, bias, requant) if count >= 2 else None
+    packed = pack(w, bias, requant, mode) if count >= 2 else None
     if packed is None:
         return None
     rows = [[f, f + 1] for f in range(0, count - 1, 2)]

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from codegen.ir import I8, I32, Graph, Node
 from codegen.kernels.reference import constant_input
 from codegen.ops import ConvS8, DenseS8, Requant
-from codegen.requant import I64, float_map, reachable_range, split_multiply
-from codegen.target import Optimize, Target
+from codegen.requant import I64, float_map, reachable_range
+from codegen.requant_split import split_multiply
+from codegen.target import Target
 
 _LARGEST_BIAS = 2**29
 
@@ -69,7 +70,7 @@ class Records:
 
 
 def end_records(
-    requant: Requant, w: I64, bias: I32 | None, lead: int | I64, optimize: Optimize
+    requant: Requant, w: I64, bias: I32 | None, lead: int | I64, target: Target
 ) -> Records | None:
     """Records for kernels whose sums are `sum(x * w) + lead`.
 
@@ -85,10 +86,10 @@ def end_records(
     largest = max(np.abs(acc_min).max(), np.abs(acc_max).max(), np.abs(start).max())
     if largest >= _LARGEST_BIAS or requant.lo == requant.hi:
         return None
-    if optimize == "size":
+    if target.optimize == "size":
         words = np.stack([start, multiplier.view(np.int32)], axis=1)
         return Records(words.astype(np.int32), 0, ("NN_SHORT_RECORDS",))
-    recipe = split_multiply(requant, acc_min, acc_max)
+    recipe = split_multiply(requant, acc_min, acc_max, target.requant)
     at_zero = float_map(requant, np.zeros((count, 1), np.int64))[:, 0] << recipe.shift
     words = np.stack(
         [

@@ -59,7 +59,7 @@ def _conv(node: Node, graph: Graph, target: Target) -> Plan | None:
     if split is None:
         return None
     parts, taps = split
-    records = end_records(op.requant, flat, found.bias, parts * FIELD, target.optimize)
+    records = end_records(op.requant, flat, found.bias, parts * FIELD, target)
     if records is None:
         return None
     room = ((0, out_c % 2), (0, parts * taps - flat.shape[1]))

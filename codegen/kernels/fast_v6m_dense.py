@@ -24,7 +24,7 @@ def _dense(node: Node, graph: Graph, target: Target) -> Plan | None:
         return None
     cols, depth = found.w.shape
     lead = 128 * found.w.sum(axis=1)
-    records = end_records(op.requant, found.w, found.bias, lead, target.optimize)
+    records = end_records(op.requant, found.w, found.bias, lead, target)
     if records is None:
         return None
     filled = np.pad(found.stored, ((0, -cols % 4), (0, -depth % 8)))

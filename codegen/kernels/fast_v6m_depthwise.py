@@ -39,7 +39,7 @@ def _layer(node: Node, graph: Graph, target: Target) -> _Layer | None:
     if found is None or window.dilations != (1, 1) or window.strides[1] > 2:
         return None
     lead = 128 * found.w.reshape(len(found.w), -1).sum(axis=1)
-    records = end_records(op.requant, found.w, found.bias, lead, target.optimize)
+    records = end_records(op.requant, found.w, found.bias, lead, target)
     if records is None:
         return None
     x, y = in_and_out(node, graph)

@@ -32,7 +32,7 @@
 #define NN_V6M_BLOCKS 0
 #endif
 
-/* An output channel's record: start, limit, low, high, offset (SplitMultiply of codegen/requant.py, with
+/* An output channel's record: start, limit, low, high, offset (SplitMultiply of codegen/requant_split.py, with
    `start` what is added to the kernel's sum to be the distance from the centre). Without a proven recipe
    the limit is 0, start gives the accumulator, low is the multiplier's float32, and offset the result for 0.
    Short records, for small code, are just start and multiplier. */

@@ -209,6 +209,39 @@ def test_plain_c_is_right_and_clean(kernel: str) -> None:
     assert taken >= 15
 
 
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        "nn_conv2d_s8_dsp_points", "nn_conv2d_s8_dsp_rows", "nn_dense_s8_dsp",
+        "nn_depthwise_s8_dsp3x3",
+    ],
+)  # fmt: skip
+def test_the_fast_requantization_is_at_most_one_off(kernel: str) -> None:
+    """Also where the exact one takes the float path, which must not be rare in what is drawn."""
+    variant, bare = BY_NAME[kernel], host(headers=HEADERS)
+    fast = replace(GOAL, requant="fast")
+    off, unlike = [], 0
+
+    @settings(max_examples=300)
+    @given(DRAWN[kernel])
+    def check(drawn: Case) -> None:
+        nonlocal unlike
+        if not variant.accepts(drawn.node, drawn.graph, GOAL):
+            return
+        calls = [variant.emit(drawn.node, drawn.graph, goal) for goal in (GOAL, fast)]
+        texts = {(c.body, *(t.data.tobytes() for t in c.constants)) for c in calls}
+        unlike += len(texts) - 1
+        task = node_task(drawn.node, drawn.graph, drawn.values, variant, fast)
+        actual = node_outputs(drawn.node, drawn.graph, len(drawn.values), bare.run(task))
+        (wanted,) = expected(drawn)
+        off.append(int(np.abs(actual[0].astype(np.int32) - wanted.astype(np.int32)).max()))
+
+    check()
+    assert max(off) <= 1
+    assert unlike >= 3
+
+
 def accepted(kernel: str, count: int, core: CoreName, optimize: Optimize) -> list[Layer]:
     """The first layers that Hypothesis makes up and the variant takes."""
     variant = BY_NAME[kernel]

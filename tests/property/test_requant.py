@@ -11,23 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.ops import Requant
-from codegen.requant import (
-    I64,
-    Bools,
-    LongMultiply,
-    Recipe,
-    ShortMultiply,
-    SplitMultiply,
-    apply,
-    float_map,
-    fold_bias,
-    long_multiply,
-    prove,
-    reachable_range,
-    short_multiply,
-    split_multiply,
-    thresholds,
-)
+from codegen.requant import I64, Bools, float_map, reachable_range, thresholds
+from codegen.requant_split import SplitMultiply, apply, prove, split_multiply
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -51,14 +36,7 @@ def everywhere(acc_min: I64, acc_max: I64) -> I64:
     return np.asarray(np.minimum(acc_min[:, None] + np.arange(width), acc_max[:, None]))
 
 
-def recipes(requant: Requant, acc_min: I64, acc_max: I64) -> list[Recipe]:
-    return [
-        long_multiply(requant, acc_min, acc_max),
-        split_multiply(requant, acc_min, acc_max),
-    ]
-
-
-def agree(recipe: Recipe, requant: Requant, acc: I64) -> Bools:
+def agree(recipe: SplitMultiply, requant: Requant, acc: I64) -> Bools:
     return np.asarray((apply(recipe, acc) == float_map(requant, acc)).all(axis=1))
 
 
@@ -79,9 +57,9 @@ def test_thresholds_are_where_the_float_map_steps(seed: int) -> None:
 def test_proven_channels_are_exact_on_the_whole_range(seed: int, span: int) -> None:
     requant, acc_min, acc_max = layer(seed, span)
     acc = everywhere(acc_min, acc_max)
-    for recipe in recipes(requant, acc_min, acc_max):
-        assert agree(recipe, requant, acc)[recipe.proven].all()
-        assert recipe.proven.mean() >= 0.75  # wide steps leave ample room
+    recipe = split_multiply(requant, acc_min, acc_max)
+    assert agree(recipe, requant, acc)[recipe.proven].all()
+    assert recipe.proven.mean() >= 0.75  # wide steps leave ample room
 
 
 @given(seeds, st.sampled_from([2**17, 2**20, 2**24, 2**29]))
@@ -89,12 +67,12 @@ def test_proven_channels_are_exact_on_wide_ranges(seed: int, span: int) -> None:
     requant, acc_min, acc_max = layer(seed, span)
     rng = np.random.default_rng(seed)
     acc = rng.integers(acc_min[:, None], acc_max[:, None], (acc_min.size, 2000), endpoint=True)
-    for recipe in recipes(requant, acc_min, acc_max):
-        rows = recipe.proven
-        if rows.any():
-            good = select(recipe, rows)
-            kept = replace(requant, multiplier=requant.multiplier[rows])
-            assert agree(good, kept, acc[rows]).all()
+    recipe = split_multiply(requant, acc_min, acc_max)
+    rows = recipe.proven
+    if rows.any():
+        good = select(recipe, rows)
+        kept = replace(requant, multiplier=requant.multiplier[rows])
+        assert agree(good, kept, acc[rows]).all()
 
 
 @given(seeds, st.sampled_from([2000, 6000]))
@@ -102,17 +80,6 @@ def test_the_proof_gives_the_verdict_of_exhaustive_comparison(seed: int, span: i
     requant, acc_min, acc_max = layer(seed, span)
     rng = np.random.default_rng(seed)
     acc = everywhere(acc_min, acc_max)
-    long = long_multiply(requant, acc_min, acc_max)
-    step = 1 << (32 + long.shift)
-    shaken = replace(
-        long,
-        multiplier=(long.multiplier + rng.integers(-1000, 1000, long.multiplier.size)).astype(
-            np.int32
-        ),
-        offset=long.offset + rng.integers(-step // 200, step // 200, long.offset.size),
-    )
-    verdict = prove(shaken, requant, acc_min, acc_max)
-    np.testing.assert_array_equal(verdict, agree(shaken, requant, acc))
     split = split_multiply(requant, acc_min, acc_max)
     shaken_split = replace(
         split,
@@ -126,10 +93,6 @@ def test_the_proof_gives_the_verdict_of_exhaustive_comparison(seed: int, span: i
 def test_recipes_broken_by_one_level_are_caught() -> None:
     requant = Requant(np.full(4, 0.00397, np.float32), 0, -5)
     acc_min, acc_max = np.full(4, -60000), np.full(4, 60000)
-    long = long_multiply(requant, acc_min, acc_max)
-    assert long.proven.all()
-    broken = replace(long, offset=long.offset + (1 << (32 + long.shift)))
-    assert not prove(broken, requant, acc_min, acc_max).any()
     split = split_multiply(requant, acc_min, acc_max)
     assert split.proven.all()
     assert not prove(replace(split, low=split.low * 0), requant, acc_min, acc_max).any()
@@ -141,23 +104,12 @@ def test_recipes_broken_by_one_level_are_caught() -> None:
 def test_the_fast_mode_is_at_most_one_off(seed: int, span: int) -> None:
     requant, acc_min, acc_max = layer(seed, span)
     acc = everywhere(acc_min, acc_max)
-    for recipe in (
-        long_multiply(requant, acc_min, acc_max, "fast"),
-        short_multiply(requant, acc_min, acc_max),
-    ):
-        difference = np.abs(apply(recipe, acc) - float_map(requant, acc)).max(axis=1)
-        assert (difference[recipe.proven] <= 1).all()
-        assert recipe.proven.all()
-
-
-@given(seeds)
-def test_a_folded_bias_changes_nothing(seed: int) -> None:
-    requant, acc_min, acc_max = layer(seed, 5000)
-    bias = np.random.default_rng(seed).integers(-3000, 3000, acc_min.size).astype(np.int32)
-    acc = everywhere(acc_min, acc_max)
-    for recipe in recipes(requant, acc_min, acc_max):
-        without = apply(fold_bias(recipe, bias), acc - bias[:, None])
-        np.testing.assert_array_equal(without[recipe.proven], apply(recipe, acc)[recipe.proven])
+    exact = split_multiply(requant, acc_min, acc_max)
+    recipe = split_multiply(requant, acc_min, acc_max, "fast")
+    difference = np.abs(apply(recipe, acc) - float_map(requant, acc)).max(axis=1)
+    assert (difference <= 1).all()
+    assert recipe.proven.all()
+    assert (difference[exact.proven] == 0).all()
 
 
 def test_overflow_is_an_error_not_a_wrong_answer() -> None:
@@ -183,22 +135,10 @@ def test_the_reachable_range_is_reached_and_never_left(seed: int) -> None:
         assert (lazy - in_zp) @ row + b[channel] == acc_min[channel]
 
 
-def select(recipe: Recipe, rows: Bools) -> Recipe:
+def select(recipe: SplitMultiply, rows: Bools) -> SplitMultiply:
     """The recipe of some channels only."""
-    if isinstance(recipe, LongMultiply):
-        return replace(
-            recipe,
-            multiplier=recipe.multiplier[rows],
-            offset=recipe.offset[rows],
-            proven=recipe.proven[rows],
-        )
-    assert isinstance(recipe, SplitMultiply | ShortMultiply)
-    picked = {
-        name: getattr(recipe, name)[rows]
-        for name in ("centre", "limit", "offset", "proven", "low", "high")
-        if hasattr(recipe, name)
-    }
-    return replace(recipe, **picked)
+    names = ("centre", "limit", "low", "high", "offset", "proven")
+    return replace(recipe, **{name: getattr(recipe, name)[rows] for name in names})
 
 
 def test_multipliers_beyond_all_reason_are_refused_quietly() -> None:
@@ -208,4 +148,3 @@ def test_multipliers_beyond_all_reason_are_refused_quietly() -> None:
         extreme = Requant(np.array([multiplier], np.float32), 0, 0)
 
         assert not split_multiply(extreme, *ends).proven.any()
-        assert not long_multiply(extreme, *ends).proven.any()

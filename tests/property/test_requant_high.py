@@ -40,6 +40,11 @@ def test_proven_channels_agree_on_the_whole_range(
     acc = np.broadcast_to(np.arange(-reach, reach + 1), (channels, 2 * reach + 1))
     same = evaluate(recipe, sums_of(recipe, acc, bias, residue)) == float_map(requant, acc)
     assert same[recipe.proven].all()
+    fast = high_multiply(requant, least, most, bias, 256, residue, "fast")
+    off = np.abs(evaluate(fast, sums_of(fast, acc, bias, residue)) - float_map(requant, acc))
+    assert fast.proven.all()
+    assert off.max() <= 1
+    assert off[recipe.proven].max(initial=0) == 0
 
 
 def test_most_channels_are_proven_and_constant_ones_too() -> None:
