@@ -141,18 +141,22 @@ def profile(
     clock_hz: int | None = None,
     budget: int = BUDGET,
     timing: TimingMode = "auto",
+    sanitize: str | Path | None = None,
 ) -> Report:
     """Call a function of any firmware on an emulated core; count and time it by function.
 
     `arguments` are up to four integers. Initialised data is in place as after start-up code; there
     are no peripherals. The report's layers are functions, the dearest first, each without what it
-    calls. Raises UsageError, and FaultError when the function faults or does not return.
+    calls. `sanitize` names a JSON file that says which memory each function may touch (see
+    `simharness.sanitize.read_contract`): `report.ok` is False when one touches more, and
+    `report.results.sanitizer` says what. Raises UsageError, and FaultError when the function faults
+    or does not return.
     """
     from simharness import profiling
 
     return profiling.profile(
         Path(elf), call, arguments, core=core, board=board, clock_hz=clock_hz, budget=budget,
-        timing=timing,
+        timing=timing, contract=sanitize,
     )  # fmt: skip
 
 

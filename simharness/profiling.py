@@ -45,6 +45,7 @@ from simharness.report.model import (
     Removed,
     Report,
     Results,
+    Sanitizer,
 )
 
 OTHER = "(other)"
@@ -63,6 +64,7 @@ def profile(
     clock_hz: int | None,
     budget: int,
     timing: TimingMode,
+    contract: str | Path | None = None,
 ) -> Report:
     """What `simharness.profile` promises."""
     with translated():
@@ -73,6 +75,7 @@ def profile(
             Region(m.name, m.origin, m.size_bytes, m.writable) for m in machine.chip.memories
         ]
         image = elf.image(data, machine.core, memories)
+        found = _sanitized(image, contract, call, arguments, budget) if contract else None
         whole, stack_bytes = _count(image, call, arguments, budget)
         parts = split(whole, image)
         timed = _time(parts, image, machine, call, arguments, budget, timing)
@@ -81,7 +84,7 @@ def profile(
     total = timed.total
     described = UnicornEngine().describe()
     results = Results(
-        ok=True,
+        ok=found is None or found.ok,
         fit=_fit(image, machine),
         instructions=executed((whole,), image.code),
         cycles=assemble.cycles(total.cycles),
@@ -93,6 +96,7 @@ def profile(
         timing=assemble.timing(timed),
         supply=assemble.supply(used) if used else None,
         layers=rows,
+        sanitizer=found,
         sources={
             "instructions": "counted", "cycles": "modelled", "time_ms": "modelled",
             "energy_uj": "modelled", "memory": "counted", "fit": "counted",
@@ -104,6 +108,7 @@ def profile(
         model=f"{shown_path(path)}: {call}",
         inputs=(
             InputFile("elf", shown_path(path), digest),
+            *(() if contract is None else (_contract_file(contract),)),
             *pipeline.machine_files(machine),
         ),
         engine=Engine(described.name, described.version, described.fidelity),
@@ -154,6 +159,23 @@ def _count(
     cpu.counter.start(budget)
     _invoke(cpu, call, arguments, budget)
     return profiles(cpu.counter.finish(), (RUN,))[0], cpu.stack_bytes()
+
+
+def _sanitized(
+    image: Image, contract: str | Path, call: str, arguments: Sequence[int], budget: int
+) -> Sanitizer:
+    """What functions touch beside what the contract allows, in a run of its own."""
+    from simharness import sanitize
+
+    rules = sanitize.read_contract(contract, image)
+    layered = replace(image, layers=tuple(rules.layers))
+    return sanitize.watched(
+        layered, rules, lambda cpu: _invoke(cpu, call, arguments, budget), budget=budget
+    )
+
+
+def _contract_file(contract: str | Path) -> InputFile:
+    return InputFile("contract", shown_path(Path(contract)), sha256(Path(contract)))
 
 
 def _ready(image: Image) -> Cpu:

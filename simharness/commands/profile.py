@@ -11,7 +11,13 @@ from simharness.commands.options import (
     positive,
     seconds,
 )
-from simharness.commands.run import add_output_options, rendered, schedule_of, with_schedule
+from simharness.commands.run import (
+    add_output_options,
+    complain,
+    rendered,
+    schedule_of,
+    with_schedule,
+)
 from simharness.commands.talk import Commands, Talk, add_talk_options, deliver
 
 
@@ -59,6 +65,11 @@ def add(commands: Commands) -> None:
         "--budget", type=positive, metavar="N", help="give up after so many instructions"
     )
     group.add_argument("--timing", choices=("auto", "zero-wait"), default="auto")
+    group.add_argument(
+        "--sanitize", metavar="CONTRACT.json",
+        help="watch every memory access of the functions in this file, which says what each may "
+        "read and write (README: 'Memory of any ELF'); exit 1 when one touches more",
+    )  # fmt: skip
     add_output_options(parser)
     add_talk_options(parser)
     parser.set_defaults(handler=handle)
@@ -87,10 +98,13 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             clock_hz=arguments.clock_hz,
             budget=arguments.budget or BUDGET,
             timing=arguments.timing,
+            sanitize=arguments.sanitize,
         )
         report = with_schedule(report, arguments)
     deliver(rendered(report, arguments.format, arguments.output, talk), arguments.output, talk)
-    return 0
+    if not report.ok:
+        complain(report, arguments.format, talk)
+    return 0 if report.ok else 1
 
 
 def _console(arguments: argparse.Namespace, talk: Talk) -> int:
@@ -101,6 +115,8 @@ def _console(arguments: argparse.Namespace, talk: Talk) -> int:
         from simharness.foreign import profile_console
         from simharness.foreign.show import VIEWS
 
+        if arguments.sanitize:
+            raise UsageError("--sanitize goes with --call, not with a whole firmware")
         if not arguments.board:
             raise UsageError("a whole firmware needs --board: it is made for one chip")
         if bool(arguments.start) != bool(arguments.stop):

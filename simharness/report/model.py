@@ -68,7 +68,7 @@ class Interval:
 class InputFile:
     """A file that the figures rest on. `path` is relative, as given, or a shipped name."""
 
-    role: Literal["model", "samples", "core", "board", "elf"]
+    role: Literal["model", "samples", "core", "board", "elf", "contract"]
     path: str
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 

@@ -120,8 +120,10 @@ def sim(request: pytest.FixtureRequest) -> Sim:
 
     Takes the options of `simharness.run` and returns its report. The test fails at its end when a
     gated figure got worse, when outputs are wrong, or when there is no baseline yet; `gate=False`
-    leaves only the outputs to be checked by you, through `report.results.check`. Relative model
-    paths count from the test's folder. `reuse=False` runs it in any case.
+    leaves only the outputs to be checked by you, through `report.results.check`. With
+    `sanitize=True` it fails in any case when a layer touches what is not its own, and names layer,
+    tensor and byte. Relative model paths count from the test's folder. `reuse=False` runs it in any
+    case.
     """
     failures = request.node.stash.setdefault(_FAILURES, [])
 
@@ -131,6 +133,7 @@ def sim(request: pytest.FixtureRequest) -> Sim:
         __tracebackhide__ = True
         import simharness
         from simharness.errors import SimharnessError
+        from simharness.report.figures import violations
 
         engine = _engine(request)
         if engine:
@@ -143,6 +146,7 @@ def sim(request: pytest.FixtureRequest) -> Sim:
             _record(request, report, label)
             if gate:
                 failures.extend(_gated(request, report, label, fail))
+            failures.extend(violations(report.results.sanitizer))
             failures.extend(_crosschecked(request, _beside(request, model), options))
         except SimharnessError as error:  # a sentence for the user, whatever the way to it
             raise error.with_traceback(None) from None

@@ -18,6 +18,9 @@ def test_one(sim):
 def test_two(sim, core):
     sim("zoo:lenet5-int8", core=core, optimize="size", timing="zero-wait")
 
+def test_watched(sim):
+    sim("zoo:lenet5-int8", core="m4", sanitize=True, gate=False, timing="zero-wait", samples=1)
+
 def test_three(machine):
     assert machine("m0plus", {"k.c": "int twice(int x) { return 2 * x; }"}).call("twice", 21) == 42
 """
@@ -29,14 +32,16 @@ from codegen.kernels import VARIANTS
 
 plant = os.environ.get("PLANT")
 read = emission.read_header
-POOL = "*y++ = best;"
+POOL = "*y++ = (int8_t)best;"
 
 def planted(name):
     text = read(name)
-    if name == "nn_maxpool_s8.h":
+    if name == "nn_maxpool_s8_dsp.h":
         assert POOL in text
         if plant == "slow":
             text = text.replace(POOL, "for (volatile int32_t i = 0; i < 1; i++) { } " + POOL)
+        if plant == "stray":
+            text = text.replace(POOL, "(void)*(volatile int8_t *)y; " + POOL)
         if plant == "wrong":
             text = text.replace(POOL, "*y++ = (int8_t)(best ^ 1);")
     return text
@@ -116,6 +121,16 @@ def test_each_planted_fault_fails_and_names_the_layer(
     assert done.returncode == 1
     for word in words:
         assert word in done.stdout, done.stdout
+
+
+def test_a_watched_network_fails_at_a_stray_read(project: Project) -> None:
+    """Without a gate, too: layer, tensor, byte and what is wrong with it."""
+    clean, stray = (project.pytest("-k", "watched", plant=plant) for plant in ("", "stray"))
+
+    assert clean.returncode == 0, clean.stdout
+    assert stray.returncode == 1
+    assert "sanitizer: layer lenet5_int8_l" in stray.stdout, stray.stdout
+    assert "reads bytes that nobody wrote" in stray.stdout
 
 
 def test_what_a_gate_found_is_shown_beside_a_failed_assertion(project: Project) -> None:

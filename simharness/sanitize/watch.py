@@ -1,39 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""The dynamic check of a memory plan: every byte of the arena knows which tensor it holds.
-
-A run under watch convicts a layer that reads a byte which is dead, uninitialized, another tensor's
-or already overwritten by its own output, and one that writes anything but its outputs and scratch.
-In-place and overlapped kernels are held to the same rules. What a layer may touch comes from the
-emitted program (`contract`), or for any other ELF from a file of regions (`read_contract`).
-"""
+"""A run under watch: every data access compared with what the running layer may touch."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import numpy as np
 from unicorn.unicorn_const import UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
 from unicorn.unicorn_py3.unicorn import UcError, uclib
 
-from codegen.build import Compiled
-from codegen.emit import render
-from codegen.emit.program import Arena, Argument
 from simharness import native
 from simharness.engines.unicorn import invoke
 from simharness.engines.unicorn_count import NativeCounter
 from simharness.engines.unicorn_cpu import Cpu
 from simharness.errors import ToolMissingError, UsageError
-from simharness.firmware import GUARD_BYTES
 from simharness.image import Image
 from simharness.report.model import Sanitizer, ScratchUse, Violation
+from simharness.sanitize.contract import Access, Contract, Region
 
-Access = Literal["read", "write", "scratch"]
 _KIND_BITS: Mapping[Access, int] = {"read": 1, "write": 2, "scratch": 4}
 _WORDS = (
     "writes outside its outputs and scratch",
@@ -44,204 +31,18 @@ _WORDS = (
     "reads bytes that hold another tensor",
     "writes to memory that is no tensor's",
 )
-RED_ZONE_BYTES = 64
 UNWRITTEN = "is left without some of its bytes at the end"
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """`size_bytes` at `address` that a layer may access; `tensor` is what they hold."""
-
-    tensor: str
-    address: int
-    size_bytes: int
-    access: Access
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """Regions by layer symbol; memory under watch (address, size); what holds tensors before and
-    after the run. `same` maps a tensor to the one whose bytes it is (views, joins, cuts)."""
-
-    layers: Mapping[str, tuple[Region, ...]]
-    watched: tuple[tuple[int, int], ...]
-    given: tuple[Region, ...]
-    results: tuple[Region, ...]
-    same: Mapping[str, str]
-
-
-def contract(compiled: Compiled, image: Image) -> Contract:
-    """What each layer of a generated program may touch, from the program's own calls."""
-    program = compiled.program
-    arenas = {arena.memory for arena in program.arenas}
-
-    def place(argument: Argument) -> int:
-        symbol = f"{program.name}_{argument.memory}"
-        if argument.memory not in arenas:
-            symbol = argument.memory.replace("output", "sim_out").replace("input", "sim_in")
-        return image.symbols[symbol].address + argument.offset
-
-    def regions(arguments: Iterable[Argument], access: Access, scratch: str) -> list[Region]:
-        return [Region(a.tensor or scratch, place(a), a.size_bytes, access) for a in arguments]
-
-    layers = {
-        layer.symbol: tuple(
-            regions(layer.inputs, "read", "")
-            + regions(layer.outputs, "write", "")
-            + regions([layer.scratch] if layer.scratch else [], "scratch", f"{layer.node} scratch")
-        )
-        for layer in program.layers
-    }
-    graph = compiled.graph
-    watched = [
-        (image.symbols[f"{program.name}_{a.memory}"].address - GUARD_BYTES,
-         a.size_bytes + 2 * GUARD_BYTES)
-        for a in program.arenas
-        if f"{program.name}_{a.memory}" in image.symbols
-    ]  # fmt: skip
-    ports: dict[str, list[Region]] = {"sim_in": [], "sim_out": []}
-    for prefix, names in (("sim_in", graph.inputs), ("sim_out", graph.outputs)):
-        for number, name in enumerate(names):
-            symbol = image.symbols[f"{prefix}{number}"]
-            watched.append((symbol.address, symbol.size_bytes))
-            ports[prefix].append(Region(name, symbol.address, symbol.size_bytes, "write"))
-    return Contract(
-        layers, tuple(watched), tuple(ports["sim_in"]), tuple(ports["sim_out"]), _views(compiled)
-    )
-
-
-def _views(compiled: Compiled) -> dict[str, str]:
-    """Tensors joined by nodes that need no code hold the same bytes."""
-    graph = compiled.graph
-    parent: dict[str, str] = {}
-
-    def find(t: str) -> str:
-        while t in parent:
-            t = parent[t]
-        return t
-
-    for number in compiled.plan.elided:
-        node = graph.nodes[number]
-        activations = [t for t in node.inputs if t and graph.tensors[t].data is None]
-        first, *others = (*activations, *node.outputs)
-        for other in others:
-            a, b = find(first), find(other)
-            if a != b:
-                parent[b] = a
-    return {t: find(t) for t in parent}
-
-
-def spread(compiled: Compiled) -> Compiled:
-    """The same program with every tensor in a place of its own, red zones between them.
-
-    As planned, a kernel that reads beside its input may hit another of its inputs and go unseen;
-    here it hits a red zone.
-    """
-    same = _views(compiled)
-    program = compiled.program
-    arenas = {arena.memory for arena in program.arenas}
-    arguments = [a for y in program.layers for a in y.arguments if a.memory in arenas]
-    scratch = {id(y.scratch): f"{y.node} scratch" for y in program.layers if y.scratch}
-
-    def owner(a: Argument) -> str:
-        return scratch.get(id(a)) or same.get(a.tensor, a.tensor)
-
-    low: dict[str, int] = {}
-    high: dict[str, int] = {}
-    for a in arguments:
-        low[owner(a)] = min(low.get(owner(a), a.offset), a.offset)
-        high[owner(a)] = max(high.get(owner(a), 0), a.offset + a.size_bytes)
-    base: dict[str, int] = {}
-    end = RED_ZONE_BYTES
-    for name in low:
-        start = end + low[name] % 8  # a view may begin where 8 does not divide
-        base[name] = start
-        end = -(-(start + high[name] - low[name]) // 8) * 8 + RED_ZONE_BYTES
-
-    def moved(a: Argument) -> Argument:
-        if a.memory not in arenas:
-            return a
-        offset = base[owner(a)] + a.offset - low[owner(a)]
-        return replace(a, memory="arena", offset=offset)
-
-    layers = tuple(
-        replace(
-            y,
-            inputs=tuple(map(moved, y.inputs)),
-            outputs=tuple(map(moved, y.outputs)),
-            scratch=moved(y.scratch) if y.scratch else None,
-        )
-        for y in program.layers
-    )
-    apart = replace(program, layers=layers, arenas=(Arena("arena", end),) if arguments else ())
-    plan = replace(compiled.plan, banks=())
-    return replace(compiled, plan=plan, program=apart, sources=render(apart))
-
-
-class _FileRegion(msgspec.Struct, forbid_unknown_fields=True):
-    tensor: str
-    size: int
-    symbol: str = ""
-    offset: int = 0
-    address: int = 0
-
-
-class _FileLayer(msgspec.Struct, forbid_unknown_fields=True):
-    function: str
-    reads: list[_FileRegion] = []
-    writes: list[_FileRegion] = []
-    scratch: list[_FileRegion] = []
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    layers: list[_FileLayer]
-    watched: list[_FileRegion]
-    given: list[_FileRegion] = []
-    results: list[_FileRegion] = []
-
-
-def read_contract(path: str | Path, image: Image) -> Contract:
-    """A contract for any ELF, from JSON.
-
-    `{"watched": [region...], "layers": [{"function": NAME, "reads": [...], "writes": [...],
-    "scratch": [...]}...], "given": [...], "results": [...]}` with regions
-    `{"tensor": NAME, "symbol": NAME, "offset": 0, "size": BYTES}`, or `"address"` for `"symbol"`.
-    Raises UsageError naming the file and what is wrong.
-    """
-    try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=_File)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{path}: not a memory contract: {error}") from error
-
-    def region(r: _FileRegion, access: Access) -> Region:
-        base = r.address
-        if r.symbol:
-            if r.symbol not in image.symbols:
-                raise UsageError(f"{path}: the ELF has no symbol {r.symbol!r}")
-            base = image.symbols[r.symbol].address
-        return Region(r.tensor, base + r.offset, r.size, access)
-
-    layers = {
-        layer.function: tuple(
-            [region(r, "read") for r in layer.reads]
-            + [region(r, "write") for r in layer.writes]
-            + [region(r, "scratch") for r in layer.scratch]
-        )
-        for layer in found.layers
-    }
-    return Contract(
-        layers,
-        tuple((r.address, r.size_bytes) for r in (region(w, "read") for w in found.watched)),
-        tuple(region(r, "write") for r in found.given),
-        tuple(region(r, "write") for r in found.results),
-        {},
-    )
-
-
 def sanitize(image: Image, values: tuple[bytes, ...], rules: Contract, *, budget: int) -> Sanitizer:
-    """Run one inference under watch.
+    """One inference under watch: see `watched`."""
+    return watched(image, rules, lambda cpu: invoke(cpu, values, budget), budget=budget)
+
+
+def watched(
+    image: Image, rules: Contract, run: Callable[[Cpu], object], *, budget: int
+) -> Sanitizer:
+    """Let `run` call code on a booted core, under watch.
 
     Raises FaultError as any run, ToolMissingError where no native code can be built.
     """
@@ -250,7 +51,7 @@ def sanitize(image: Image, values: tuple[bytes, ...], rules: Contract, *, budget
     cpu.boot()
     cpu.counter.start(budget)
     watch.run(True)
-    invoke(cpu, values, budget)
+    run(cpu)
     watch.run(False)
     return watch.findings(cpu)
 
@@ -282,8 +83,9 @@ class _Watch:
                 owner, kind = self._owner(r.tensor), _KIND_BITS[r.access]
                 regions.append(_Region(r.address, r.address + r.size_bytes, owner, kind, 0))
             first.append(len(regions))
-        symbols = cpu.image.symbols
-        low = symbols["sim_stack_bottom"].address if "sim_stack_bottom" in symbols else 0
+        bottom = cpu.image.symbols.get("sim_stack_bottom")
+        ends = [a + n for a, n in rules.watched if a + n <= cpu.stack_top]
+        low = bottom.address if bottom else max([cpu.stack_top - rules.stack_bytes, 0, *ends])
         words = ctypes.c_uint32
         self._watcher = self._library.san_new(
             cpu.counter.bucket_address, ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p),
