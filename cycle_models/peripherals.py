@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cycle_models.chip import Chip
-from cycle_models.errors import MachineError
 from cycle_models.machine_file import integer_of
 
 
@@ -58,13 +57,8 @@ class Peripherals:
 
 
 def peripherals(chip: Chip) -> Peripherals:
-    """The peripherals in a chip's file. Raises MachineError for a chip that describes none."""
+    """The peripherals in a chip's file; none where it describes none."""
     tables = {key: chip.table.get(key, {}) for key in ("uart", "reads", "timer")}
-    if not tables["uart"]:
-        raise MachineError(
-            f"{chip.path}: no [uart.NAME]; {chip.name} cannot boot firmware (describe its UARTs, "
-            "[reads.NAME] registers and [timer.NAME] counters)"
-        )
     uarts = tuple(
         Uart(
             name,

@@ -51,3 +51,12 @@ def translated() -> Iterator[None]:
         yield
     except (CodegenError, MachineError) as error:
         raise UsageError(str(error)) from error
+
+
+@contextmanager
+def about(file: str) -> Iterator[None]:
+    """Put the name of the file that was being read before what is wrong with it."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error

@@ -26,8 +26,9 @@ from simharness.engines.decode import executed
 from simharness.engines.unicorn import UnicornEngine
 from simharness.engines.unicorn_count import RUN, profiles
 from simharness.engines.unicorn_cpu import Cpu
-from simharness.errors import UsageError, translated
+from simharness.errors import UsageError, about, translated
 from simharness.files import sha256, shown_path
+from simharness.foreign.load import require_room
 from simharness.image import Image, Symbol
 from simharness.image import Memory as Region
 from simharness.options import TimingMode
@@ -74,7 +75,9 @@ def profile(
         memories = [
             Region(m.name, m.origin, m.size_bytes, m.writable) for m in machine.chip.memories
         ]
-        image = elf.image(data, machine.core, memories)
+        with about(shown_path(path)):
+            image = elf.image(data, machine.core, memories)
+            require_room(elf.parse(data).load, machine.chip)
         found = _sanitized(image, contract, call, arguments, budget) if contract else None
         whole, stack_bytes = _count(image, call, arguments, budget)
         parts = split(whole, image)

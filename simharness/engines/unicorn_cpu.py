@@ -265,5 +265,12 @@ class Cpu:
         top = self.image.symbols.get("sim_stack_top")
         if top:
             return top.address
-        first = parsed.load[0].data
-        return int.from_bytes(first[:4], "little") & ~7
+        first = parsed.load[0]
+        found = int.from_bytes(first.data[:4], "little") & ~7
+        memories = [r.memory for r in self.regions if r.memory.writable]
+        if not any(m.origin < found <= m.origin + m.size_bytes for m in memories):
+            raise UsageError(
+                f"the word at {first.address:#010x}, where the image begins, is {found:#010x}: no "
+                "initial stack pointer of this chip; link a vector table there"
+            )
+        return found

@@ -85,8 +85,9 @@ class Board:
     def __init__(
         self, firmware: Firmware, chip: Chip, system: MemorySystem, *, clock_hz: int
     ) -> None:
-        """Load and reset. Raises UsageError when the chip file describes no peripherals."""
+        """Load and reset. Raises UsageError when the image has no reset vector."""
         self.firmware = firmware
+        self.chip = chip
         self.clock_hz = clock_hz
         self.uc = model(chip.core)
         self.regions = tuple(self._map(m) for m in _memories(chip))
@@ -225,7 +226,16 @@ class Board:
         return self.feed.now() / self.clock_hz
 
     def talk(self, steps: Sequence[Step]) -> None:
-        """Run a console script. Raises FaultError when an answer does not come in time."""
+        """Run a console script.
+
+        Raises UsageError when the chip's file describes no UART, FaultError when an answer does not
+        come in time.
+        """
+        if steps and not self.devices.chip.uarts:
+            raise UsageError(
+                f"{self.chip.path}: no [uart.NAME], so nobody to speak to; describe the UARTs of "
+                f"{self.chip.name}, its [reads.NAME] registers and [timer.NAME] counters"
+            )
         answer = b""
         for step in steps:
             match step.verb:

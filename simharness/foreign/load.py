@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cycle_models.chip import Chip
 from cycle_models.profile import CodeImage, Segment
 from simharness import elf
-from simharness.errors import UsageError
+from simharness.errors import UsageError, about
 from simharness.image import Symbol
 
 _ELF = b"\x7fELF"
@@ -38,7 +39,8 @@ def read(path: Path, chip: Chip, *, origin: int | None = None) -> Firmware:
     symbols: tuple[Symbol, ...] = ()
     code: CodeImage | None = None
     if data.startswith(_ELF):
-        parsed = elf.parse(data)
+        with about(str(path)):
+            parsed = elf.parse(data)
         load, code = parsed.load, parsed.code
         symbols = tuple(s for s in parsed.symbols.values() if s.kind == "func")
     elif path.suffix.lower() == ".hex":
@@ -48,15 +50,21 @@ def read(path: Path, chip: Chip, *, origin: int | None = None) -> Firmware:
         load = (Segment(place, data),)
     if not load or not any(s.data for s in load):
         raise UsageError(f"{path}: holds no bytes to load")
+    with about(str(path)):
+        require_room(load, chip)
+    return Firmware(path.name, load, code or CodeImage(load), symbols, load[0].address)
+
+
+def require_room(load: Iterable[Segment], chip: Chip) -> None:
+    """Raises UsageError when a segment lies outside of the chip's memories."""
     for s in load:
         memory = chip.memory_at(s.address)
         if memory is None or s.address + len(s.data) > memory.end:
             known = ", ".join(f"{m.name} {m.origin:#010x}..{m.end:#010x}" for m in chip.memories)
             raise UsageError(
-                f"{path}: {len(s.data)} bytes at {s.address:#010x} do not fit the memories of "
-                f"{chip.name} ({known})"
+                f"{len(s.data)} bytes at {s.address:#010x} do not fit the memories of {chip.name} "
+                f"({known})"
             )
-    return Firmware(path.name, load, code or CodeImage(load), symbols, load[0].address)
 
 
 def _intel_hex(path: Path, data: bytes) -> tuple[Segment, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import simharness
 from cycle_models.chip import load_chip
 from cycle_models.memory import memory_system
 from simharness import cli
@@ -158,8 +159,35 @@ def test_an_elf_for_another_architecture_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(["cc", "-o", str(host), str(tmp_path / "host.c")], capture_output=True)
     if done.returncode:
         pytest.skip("no host compiler")
-    with pytest.raises(UsageError, match="not a little-endian 32-bit Arm ELF"):
+    with pytest.raises(UsageError, match=r"host\.elf: not a little-endian 32-bit Arm ELF"):
         read(host, load_chip("STM32G0B1"))
+    with pytest.raises(UsageError, match=r"host\.elf: not a little-endian 32-bit Arm ELF"):
+        simharness.profile(host, "main", core="m4")
+
+
+def test_what_a_call_needs_of_an_image_is_said(tmp_path: Path) -> None:
+    """One larger than the chip, and one without a vector table."""
+    cases = {
+        "int big[400000] = {1}; int main(void) { return big[5]; }": "do not fit the memories",
+        "int main(void) { return 7; }": r"where the image begins, is 0x[0-9a-f]+: no initial stack",
+    }
+    for number, (text, message) in enumerate(cases.items()):
+        source, built = tmp_path / f"{number}.c", tmp_path / f"{number}.elf"
+        source.write_text(text)
+        flags = ["-mcpu=cortex-m4", "-mthumb", "-O1", "-nostdlib", "-Wl,-Ttext=0x08000000"]
+        flags += ["-Wl,-Tdata=0x08010000", "-Wl,-emain"]
+        subprocess.run(
+            ["arm-none-eabi-gcc", *flags, str(source), "-o", str(built)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        with pytest.raises(UsageError, match=message):
+            simharness.profile(built, "main", board="STM32F446")
+
+
+def test_a_chip_without_peripherals_boots_what_asks_for_none(firmware: Path) -> None:
+    """Only speaking to it needs a UART; here it runs into its wait for one."""
+    session = profile_console(firmware, "STM32F446", run_for_s=1e-4)
+    assert session.timing.total.instructions > 100
 
 
 def test_a_damaged_hex_file_names_its_line(tmp_path: Path) -> None:
@@ -169,7 +197,7 @@ def test_a_damaged_hex_file_names_its_line(tmp_path: Path) -> None:
 
 
 def test_a_chip_without_peripherals_says_what_is_missing(firmware: Path) -> None:
-    with pytest.raises(UsageError, match=r"no \[uart\.NAME\]; STM32F446 cannot boot firmware"):
+    with pytest.raises(UsageError, match=r"no \[uart\.NAME\], so nobody to speak to; .* STM32F446"):
         _run(firmware, board="STM32F446")
 
 
