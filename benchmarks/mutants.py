@@ -3,7 +3,8 @@
 
 Each mutant is a right program with one fault: a planner's (a tensor in a wrong place, a lifetime
 too short, an alias that the kernel cannot stand, a layer left out) or a kernel's (a byte read or
-written beside its own). The static check sees the planner's; the sanitizer sees them all.
+written beside its own). The static check sees the planner's; the sanitizer sees them all. Some
+live in an arena of two memories.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codegen import Compiled, compile_lowered
+from codegen.build import in_banks
 from codegen.emit import Program, render
 from codegen.emit.program import Arena, Argument, Layer
 from codegen.errors import PlanError
 from codegen.ir import Graph, Node, Tensor
 from codegen.ops import BinaryS8, ConvS8, LutS8, MaxPool, Requant, Window
+from codegen.planner import Bank
 from codegen.planner.check import check
 from codegen.target import target
 from simharness import execution, pipeline
 from simharness.errors import FaultError
 
-CORE = "m4"
+CORE, BOARD = "m4", "STM32F407"
 BUDGET = 100_000_000
 CHANNELS = 8
 SIZE = 8
@@ -242,6 +245,93 @@ def mutants(compiled: Compiled) -> Iterator[Mutant]:
                  _body("first", _write("x0", 0)))  # fmt: skip
 
 
+def in_two_memories(compiled: Compiled) -> Iterator[Mutant]:
+    """Mutants of the network's program with its arena in two memories."""
+    program = compiled.program
+    places = {a.tensor: a for y in program.layers for a in y.outputs if _piece(a)}
+    for name, place in places.items():
+        other = next(a.memory for a in program.arenas if a.memory != place.memory)
+        for memory in (place.memory, other):
+            alive = next(
+                (b for b in places.values() if b.memory == memory and _outlives(program, b, place)),
+                None,
+            )
+            if alive is not None:
+                where = "its own" if memory == place.memory else "the other"
+                yield Mutant(f"{name} lies on {alive.tensor} in {where} memory", True,
+                             _moved(name, memory, alive.offset))  # fmt: skip
+    for y in program.layers:
+        for a in (x for x in (*y.inputs, *y.outputs) if _piece(x)):
+            other = next(m.memory for m in program.arenas if m.memory != a.memory)
+            yield Mutant(f"{y.node}: {a.name} in the wrong memory", True,
+                         _elsewhere(y.node, a.name, other))  # fmt: skip
+    for number, arena in enumerate(program.arenas):
+        yield Mutant(f"memory {number} of the arena 4 bytes short", True, _short_piece(number))
+        last = next(y for y in program.layers if any(_ends(a, arena) for a in y.arguments))
+        pointer = next(a for a in last.arguments if _ends(a, arena))
+        yield Mutant(f"{last.node}: kernel writes past the end of memory {number}", False,
+                     _body(last.node, _write(pointer.name, pointer.size_bytes)))  # fmt: skip
+
+
+def _piece(argument: Argument) -> bool:
+    return argument.memory.startswith("arena_")
+
+
+def _ends(argument: Argument, arena: Arena) -> bool:
+    end = argument.offset + argument.size_bytes
+    return argument.memory == arena.memory and -(-end // 4) * 4 >= arena.size_bytes
+
+
+def _outlives(program: Program, old: Argument, young: Argument) -> bool:
+    """Whether `old` is there before `young` is born and is read after that."""
+    written = {a.tensor: k for k, y in enumerate(program.layers) for a in y.outputs}
+    read = {a.tensor: k for k, y in enumerate(program.layers) for a in y.inputs}
+    return written[old.tensor] < written[young.tensor] < read.get(old.tensor, 0)
+
+
+def _moved(tensor: str, memory: str, offset: int) -> Callable[[Program], Program]:
+    """The whole tensor lies there; the arena is as large as that needs."""
+
+    def change(program: Program) -> Program:
+        moved = _map(
+            program,
+            lambda _, a: (
+                replace(a, memory=memory, offset=offset) if _piece(a) and a.tensor == tensor else a
+            ),
+        )
+        arenas = []
+        for arena in program.arenas:
+            ends = [
+                a.offset + a.size_bytes
+                for y in moved.layers
+                for a in y.arguments
+                if a.memory == arena.memory
+            ]
+            arenas.append(replace(arena, size_bytes=max(arena.size_bytes, *ends, 0)))
+        return replace(moved, arenas=tuple(arenas))
+
+    return change
+
+
+def _elsewhere(node: str, parameter: str, memory: str) -> Callable[[Program], Program]:
+    """One pointer of one call names the other memory."""
+    return lambda program: _map(
+        program,
+        lambda y, a: replace(a, memory=memory) if (y.node, a.name) == (node, parameter) else a,
+    )
+
+
+def _short_piece(number: int) -> Callable[[Program], Program]:
+    def change(program: Program) -> Program:
+        arenas = [
+            replace(a, size_bytes=a.size_bytes - 4 * (k == number))
+            for k, a in enumerate(program.arenas)
+        ]
+        return replace(program, arenas=tuple(arenas))
+
+    return change
+
+
 def _onto(node: str, parameter: str) -> Callable[[Program], Program]:
     def change(program: Program) -> Program:
         def layer(y: Layer) -> Layer:
@@ -269,7 +359,7 @@ def judge(compiled: Compiled, mutant: Mutant) -> Verdict:
 
 
 def _watched(compiled: Compiled) -> tuple[bool, str]:
-    machine = pipeline.machine_for(CORE, None, None)
+    machine = pipeline.machine_for(CORE, BOARD, None)
     built = pipeline.link(compiled, machine, "auto")
     size = SIZE * SIZE * CHANNELS
     values = (np.random.default_rng(0).integers(0, 256, size).astype(np.uint8).tobytes(),)
@@ -285,12 +375,17 @@ def _watched(compiled: Compiled) -> tuple[bool, str]:
 
 def verdicts() -> list[Verdict]:
     """All of them. The right program itself must pass both checks."""
-    compiled = compile_lowered(network(), target(CORE), name="mutants")
-    dynamic, words = _watched(compiled)
-    if dynamic:
-        raise AssertionError(f"the right program is convicted: {words}")
-    changed = (m for m in mutants(compiled) if m.change(compiled.program) != compiled.program)
-    return [judge(compiled, m) for m in changed]
+    whole = compile_lowered(network(), target(CORE), name="mutants")
+    room = whole.plan.arena_bytes * 2 // 3
+    split = in_banks(whole, [Bank("ccm", room), Bank("sram", room)])
+    found = []
+    for compiled, planted in ((whole, mutants(whole)), (split, in_two_memories(split))):
+        dynamic, words = _watched(compiled)
+        if dynamic:
+            raise AssertionError(f"the right program is convicted: {words}")
+        changed = (m for m in planted if m.change(compiled.program) != compiled.program)
+        found += [judge(compiled, m) for m in changed]
+    return found
 
 
 def main() -> int:

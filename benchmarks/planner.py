@@ -4,7 +4,8 @@
     python benchmarks/planner.py [--sets 2000] [--seed 0] [FOLDER_OR_MODEL ...]
 
 For each model: arena bytes by strategy, lower bound, CPU seconds of the default. Then the same for
-random sets of live ranges. Time is this process's CPU time.
+random sets of live ranges, and those in two memories: how many have a split, how far the use of
+the first memory is from the best there is. Time is this process's CPU time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from pathlib import Path
 
 from codegen import compile_model
 from codegen.errors import CodegenError
-from codegen.planner import Buffer, Strategy, plan
+from codegen.planner import Bank, Buffer, Strategy, plan
+from codegen.planner.banks import split
+from codegen.planner.buffers import Problem, lower_bound
 from codegen.target import target
 
 STRATEGIES: tuple[Strategy, ...] = ("first_fit", "greedy_by_size", "auto")
@@ -79,6 +82,30 @@ def random_sets(count: int, seed: int) -> None:
     print(f"{'strategy':16} {'at bound':>9} {'proven':>8} {'worst gap':>10} {'cpu ms/set':>11}")
     for strategy in STRATEGIES:
         summary(strategy, sets)
+    print("\n  two memories of    split  best use  worst gap  cpu ms/set")
+    for percent in (100, 110, 125, 150):
+        two_memories(percent, sets[: max(1, count // 10)], dice)
+
+
+def two_memories(percent: int, sets: Sequence[Sequence[Buffer]], dice: random.Random) -> None:
+    """A line: memories that are `percent` of the lower bound together, the first a part of it."""
+    gaps: list[float] = []
+    seconds = 0.0
+    for buffers in sets:
+        problem = Problem(tuple(buffers))
+        together = lower_bound(problem) * percent // 100
+        first = int(together * dice.choice((0.2, 0.35, 0.5)))
+        uses = [dice.randint(1, 10) * b.size_bytes for b in buffers]
+        before = time.process_time()
+        found = split(problem, [Bank("first", first), Bank("second", together - first)], uses)
+        seconds += time.process_time() - before
+        if found is not None:
+            gaps.append((found.bound - found.worth) / max(found.bound, 1))
+    print(
+        f"{percent:12d} % {100 * len(gaps) / len(sets):9.2f}% "
+        f"{100 * sum(g == 0 for g in gaps) / max(len(gaps), 1):8.2f}% "
+        f"{100 * max(gaps, default=0.0):9.2f}% {1000 * seconds / len(sets):11.2f}"
+    )
 
 
 def summary(strategy: Strategy, sets: Sequence[Sequence[Buffer]]) -> None:

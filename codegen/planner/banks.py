@@ -2,9 +2,10 @@
 """An arena over several memories: which buffer lies in which, and where.
 
 Each buffer lies whole in one bank. Banks come in order of preference, so the search wants the
-buffers that are used most in the first ones. It assigns by the bytes alive at each step alone;
-then every bank is packed as an arena of its own, and where a packing is higher than that, the bank
-counts as so much smaller and the search starts again.
+buffers that are used most in the first ones. It assigns by the bytes alive at each step alone,
+which is exact as long as few are alive at once, as in networks; then every bank is packed as an
+arena of its own, and where a packing is higher than that, the bank counts as so much smaller and
+the search starts again.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from codegen.planner.buffers import Geometry, Overlay, Packing, Problem, round_up, saving_bytes
 from codegen.planner.strategy import Strategy, plan
 
-NODES = 20_000
-"""Assignments that may be tried, over all orders and rounds: about a second of CPU."""
+WAYS = 5000
+"""Ways to assign what is alive at a step of which the search keeps track."""
 
 _ROUNDS = 8
 
@@ -56,11 +57,13 @@ def split(
 ) -> Split | None:
     """The best split found, None when none was; `uses` says how often each buffer is accessed."""
     room = [bank.size_bytes // problem.unit_bytes * problem.unit_bytes for bank in banks]
-    bound = _bound(problem, room, uses)
+    whole, bound = room, _bound(problem, room, uses)
     for _ in range(_ROUNDS):
-        homes = _assign(problem, room, uses, bound, NODES // _ROUNDS)
+        homes, complete = _assign(problem, room, uses)
         if homes is None:
             return None
+        if complete and room == whole:
+            bound = _worth(homes, uses, len(banks))
         packed = [_packed(problem, homes, k, strategy) for k in range(len(banks))]
         excess = [p.arena_bytes - b.size_bytes for (_, p), b in zip(packed, banks, strict=True)]
         if max(excess) <= 0:
@@ -128,8 +131,8 @@ def _bound(problem: Problem, room: Sequence[int], uses: Sequence[int]) -> int:
         slack = sum(s for i in alive for _, at, s in steps.shared[i] if at == step)
         alive.sort(key=lambda i: (-uses[i] / len(steps.spans[i]) / max(sizes[i], 1), i))
         for last in range(1, len(room)):
-            left = sum(room[:last]) + slack
-            for i in alive:
+            left, largest = sum(room[:last]) + slack, max(room[:last])
+            for i in (i for i in alive if sizes[i] <= largest):
                 share = min(1.0, left / sizes[i]) if sizes[i] else 1.0
                 left -= round(share * sizes[i])
                 total += share * uses[i] / len(steps.spans[i])
@@ -137,81 +140,83 @@ def _bound(problem: Problem, room: Sequence[int], uses: Sequence[int]) -> int:
     return min(most, round(total + 0.5))
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to have assigned everything so far: what it is worth, the bytes in each bank, and the
+    way before it with the buffer that came last and its bank."""
+
+    worth: int
+    load: tuple[int, ...]
+    before: _Way | None = None
+    buffer: int = 0
+    bank: int = 0
+
+
+_Ways = dict[tuple[int, ...], _Way]
+"""The best way for each assignment of what is alive."""
+
+
 def _assign(
-    problem: Problem, room: Sequence[int], uses: Sequence[int], bound: int, nodes: int
-) -> tuple[int, ...] | None:
-    """The bank of each buffer, such that at each step the bytes alive fit; None when not found."""
+    problem: Problem, room: Sequence[int], uses: Sequence[int]
+) -> tuple[tuple[int, ...] | None, bool]:
+    """The bank of each buffer, such that at each step the bytes alive fit, None when not found;
+    and whether that is the best there is.
+
+    Along the program, as the future depends on the past only by what is alive: of all ways to the
+    same assignment of that, the one worth most is kept.
+    """
     sizes, steps = Geometry(problem).sizes, _steps(problem)
-    everyone = range(len(sizes))
-    orders = (
-        sorted(everyone, key=lambda i: (-uses[i] / len(steps.spans[i]) / max(sizes[i], 1), i)),
-        sorted(everyone, key=lambda i: (-sizes[i], i)),
-        sorted(everyone, key=lambda i: (-sizes[i] * len(steps.spans[i]), i)),
-    )
-    best: tuple[int, ...] | None = None
-    worth = -1
-    for order in orders:
-        if worth >= bound:
-            break
-        free = [[bytes_] * steps.count for bytes_ in room]
-        search = _Search(sizes, steps, uses, order, bound, free, nodes // len(orders), worth)
-        search.descend(0, 0)
-        if search.best is not None:
-            best, worth = search.best, search.best_worth
-    return best
+    alive: list[int] = []
+    ways: _Ways = {(): _Way(0, (0,) * len(room))}
+    complete = True
+    for step in range(steps.count):
+        stay = [k for k, i in enumerate(alive) if step in steps.spans[i]]
+        alive = [alive[k] for k in stay]
+        ways = _merged(ways, stay, [sizes[i] for i in alive], len(room))
+        for i in (i for i, span in enumerate(steps.spans) if span.start == step):
+            at = {other: k for k, other in enumerate(alive)}
+            mates = [(at[j], saved) for j, s, saved in steps.shared[i] if s == step and j in at]
+            grown = {
+                (*homes, bank): _Way(
+                    way.worth + uses[i] * (len(room) - 1 - bank), load, way, i, bank
+                )
+                for homes, way in ways.items()
+                for bank in range(len(room))
+                if (load := _loaded(way.load, bank, sizes[i], homes, mates))[bank] <= room[bank]
+            }
+            alive.append(i)
+            complete &= len(grown) <= WAYS
+            ways = dict(sorted(grown.items(), key=lambda w: (-w[1].worth, w[0]))[:WAYS])
+    last = max(ways.values(), key=lambda way: way.worth, default=None)
+    if last is None:
+        return None, complete
+    homes = [0] * len(sizes)
+    while last.before is not None:
+        homes[last.buffer] = last.bank
+        last = last.before
+    return tuple(homes), complete
 
 
-@dataclass(slots=True)
-class _Search:
-    """Depth first: buffers in a fixed order, each to the first bank with room, then the next."""
+def _merged(ways: _Ways, stay: Sequence[int], sizes: Sequence[int], banks: int) -> _Ways:
+    """The ways without what died: of those that agree on the rest, the one worth most."""
+    merged: _Ways = {}
+    for homes, way in ways.items():
+        key = tuple(homes[k] for k in stay)
+        if key not in merged or merged[key].worth < way.worth:
+            load = [0] * banks
+            for size, home in zip(sizes, key, strict=True):
+                load[home] += size
+            merged[key] = replace(way, load=tuple(load))
+    return merged
 
-    sizes: Sequence[int]
-    steps: _Steps
-    uses: Sequence[int]
-    order: Sequence[int]
-    bound: int
-    free: list[list[int]]
-    nodes_left: int
-    best_worth: int
-    best: tuple[int, ...] | None = None
-    homes: dict[int, int] = field(default_factory=dict)
 
-    def descend(self, depth: int, worth: int) -> None:
-        """Place what comes from `depth` on in the order; `worth` is that of those before."""
-        if depth == len(self.order):
-            if worth > self.best_worth:
-                self.best_worth = worth
-                self.best = tuple(self.homes[i] for i in range(len(self.order)))
-            return
-        self.nodes_left -= 1
-        behind = len(self.free) - 1
-        if worth + behind * sum(self.uses[i] for i in self.order[depth:]) <= self.best_worth:
-            return
-        i = self.order[depth]
-        for bank in range(len(self.free)):
-            if self._put(i, bank):
-                self.homes[i] = bank
-                self.descend(depth + 1, worth + self.uses[i] * (behind - bank))
-                del self.homes[i]
-                self._take(i, bank)
-            if self.nodes_left <= 0 or self.best_worth >= self.bound:
-                return
-
-    def _put(self, i: int, bank: int) -> bool:
-        """Whether the bank has room for the buffer; then it is taken."""
-        self._change(i, bank, 1)
-        if all(self.free[bank][step] >= 0 for step in self.steps.spans[i]):
-            return True
-        self._take(i, bank)
-        return False
-
-    def _take(self, i: int, bank: int) -> None:
-        self._change(i, bank, -1)
-
-    def _change(self, i: int, bank: int, sign: int) -> None:
-        free = self.free[bank]
-        for step in self.steps.spans[i]:
-            free[step] -= sign * self.sizes[i]
-        for other, step, saved in self.steps.shared[i]:
-            if self.homes.get(other) == bank:
-                free[step] += sign * saved
+def _loaded(
+    load: tuple[int, ...],
+    bank: int,
+    size: int,
+    homes: tuple[int, ...],
+    mates: Sequence[tuple[int, int]],
+) -> tuple[int, ...]:
+    """The bytes in each bank with one more buffer, which may overlap `mates` that lie there too."""
+    more = size - sum(saved for k, saved in mates if homes[k] == bank)
+    return (*load[:bank], load[bank] + more, *load[bank + 1 :])
