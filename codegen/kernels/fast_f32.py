@@ -34,6 +34,18 @@ def _operands(node: Node, graph: Graph) -> tuple[F32, F32] | None:
     return w.reshape(w.shape[0], -1).astype(np.float32), bias
 
 
+def _fused(target: Target) -> tuple[str, ...]:
+    """The define for cores on which a fused multiply-add is faster than its two halves: Cortex-M4
+    and M33 take three cycles for it, and one for either alone."""
+    return ("NN_FUSED",) if target.core == "m7" else ()
+
+
+def _fused_blocks(target: Target) -> tuple[str, ...]:
+    """The same for blocks in assembly. Also for the fewest instructions that Cortex-M4 can take."""
+    fewest = target.core == "m4" and target.optimize == "speed"
+    return ("NN_FUSED_BLOCKS",) if fewest or target.core == "m7" else ()
+
+
 def _clamp(op: ConvF32) -> int:
     """How kernels name a clamp: 0 none, 1 at 0 from below, 2 any."""
     if (op.lo, op.hi) == (-INF, INF):
@@ -68,7 +80,8 @@ def _conv(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{window_text(window, x.shape, y.shape)}\n"
             f"{kernel}(&p, {_clamp(op)}, {c_float(op.lo)}, {c_float(op.hi)}, x0, @stream@, y0);"
         )
-        return Call((f"{kernel}.h",), (Constant("stream", "float", words),), text)
+        stream = Constant("stream", "float", words)
+        return Call((f"{kernel}.h",), (stream,), text, _fused_blocks(target))
 
     return Plan(write)
 
@@ -91,15 +104,10 @@ def _dense(node: Node, graph: Graph, target: Target) -> Plan | None:
             f"{kernel}({rows}, {depth}, {cols}, {clamp}, {c_float(op.lo)}, {c_float(op.hi)}, "
             f"x0, @stream@, y0);"
         )
-        return Call((f"{kernel}.h",), (Constant("stream", "float", words),), text)
+        stream = Constant("stream", "float", words)
+        return Call((f"{kernel}.h",), (stream,), text, _fused_blocks(target))
 
     return Plan(write)
-
-
-def _fused(target: Target) -> tuple[str, ...]:
-    """The define for cores on which a fused multiply-add is faster than its two halves: Cortex-M4
-    and M33 take three cycles for it, and one for either alone."""
-    return ("NN_FUSED",) if target.core == "m7" else ()
 
 
 def _depthwise(node: Node, graph: Graph, target: Target) -> Plan | None:

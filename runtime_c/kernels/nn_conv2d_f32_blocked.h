@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Convolution in float32 for cores with an FPU, no dilation, no groups: four filters times four
- * neighbouring outputs in 16 registers, two inputs at a time, in fused multiply-adds. Columns that
- * see padding, and what is left of a row, go one by one.
+ * neighbouring outputs in 16 registers, two inputs at a time. Columns that see padding, and what is
+ * left of a row, go one by one.
  *
  * Stream of four filters: their biases, then [kernel_h][kernel_w][in_c][4] weights. When out_c is no
  * multiple of 4, the last four filters repeat some.
@@ -24,11 +24,31 @@ typedef struct {
 
 #if NN_FPU_BLOCKS
 
+/* NN_FUSED_BLOCKS: multiply-adds are fused, which is fewer instructions, but three cycles each on Cortex-M4 and
+   M33; either half is one, and needs registers, so that then the weights of an input wait for its turn. */
+#if defined(NN_FUSED_BLOCKS)
 #define NN_FMA4(x, w0, w1, w2, w3, a0, a1, a2, a3) \
     "vfma.f32 " a0 ", " w0 ", " x "\n"             \
     "vfma.f32 " a1 ", " w1 ", " x "\n"             \
     "vfma.f32 " a2 ", " w2 ", " x "\n"             \
     "vfma.f32 " a3 ", " w3 ", " x "\n"
+#define NN_WEIGHTS_FIRST "vldm r0!, {s16-s23}\n"
+#define NN_WEIGHTS_NEXT ""
+#define NN_WEIGHTS2 "s20", "s21", "s22", "s23"
+#else
+#define NN_FMA4(x, w0, w1, w2, w3, a0, a1, a2, a3) \
+    "vmul.f32 s20, " w0 ", " x "\n"                \
+    "vmul.f32 s21, " w1 ", " x "\n"                \
+    "vmul.f32 s22, " w2 ", " x "\n"                \
+    "vmul.f32 s23, " w3 ", " x "\n"                \
+    "vadd.f32 " a0 ", " a0 ", s20\n"               \
+    "vadd.f32 " a1 ", " a1 ", s21\n"               \
+    "vadd.f32 " a2 ", " a2 ", s22\n"               \
+    "vadd.f32 " a3 ", " a3 ", s23\n"
+#define NN_WEIGHTS_FIRST "vldm r0!, {s16-s19}\n"
+#define NN_WEIGHTS_NEXT "vldm r0!, {s16-s19}\n"
+#define NN_WEIGHTS2 "s16", "s17", "s18", "s19"
+#endif
 #define NN_FMA16(x0, x1, x2, x3, w0, w1, w2, w3)                    \
     NN_FMA4(x0, w0, w1, w2, w3, "s0", "s1", "s2", "s3")             \
     ".if %c[cols] == 4\n"                                           \
@@ -36,16 +56,20 @@ typedef struct {
     NN_FMA4(x2, w0, w1, w2, w3, "s8", "s9", "s10", "s11")           \
     NN_FMA4(x3, w0, w1, w2, w3, "s12", "s13", "s14", "s15")         \
     ".endif\n"
+/* Both inputs of a pair. */
+#define NN_FMA32_(x0, x1, x2, x3, ...) NN_FMA16(x0, x1, x2, x3, __VA_ARGS__)
+#define NN_FMA32                                                      \
+    NN_FMA16("s24", "s26", "s28", "s30", "s16", "s17", "s18", "s19")  \
+    NN_WEIGHTS_NEXT NN_FMA32_("s25", "s27", "s29", "s31", NN_WEIGHTS2)
 #define NN_BLOCK_PAIR                                          \
-    "vldm r0!, {s16-s23}\n"                                    \
+    NN_WEIGHTS_FIRST                                           \
     "vldm r1!, {s24-s25}\n"                                    \
     ".if %c[cols] == 4\n"                                      \
     "vldm r2!, {s26-s27}\n"                                    \
     "vldm r3!, {s28-s29}\n"                                    \
     "vldm r4!, {s30-s31}\n"                                    \
     ".endif\n"                                                 \
-    NN_FMA16("s24", "s26", "s28", "s30", "s16", "s17", "s18", "s19") \
-    NN_FMA16("s25", "s27", "s29", "s31", "s20", "s21", "s22", "s23")
+    NN_FMA32
 #define NN_BLOCK_STORE(a, b, c, d, to)      \
     ".if %c[relu]\n"                        \
     "vmov r4, r5, " a ", " b "\n"           \
@@ -167,15 +191,14 @@ NN_INLINE void nn_block_f32_small(const float *bias, const float *x, float *y, c
         ".rept %c[rows]\n"
         ".set .Lnn_at, .Lnn_row\n"
         ".rept %c[run] / 2\n"
-        "vldm r0!, {s16-s23}\n"
+        NN_WEIGHTS_FIRST
         "vldr d12, [r1, #.Lnn_at]\n"
         ".if %c[cols] == 4\n"
         "vldr d13, [r1, #.Lnn_at + %c[x_step]]\n"
         "vldr d14, [r1, #.Lnn_at + 2 * %c[x_step]]\n"
         "vldr d15, [r1, #.Lnn_at + 3 * %c[x_step]]\n"
         ".endif\n"
-        NN_FMA16("s24", "s26", "s28", "s30", "s16", "s17", "s18", "s19")
-        NN_FMA16("s25", "s27", "s29", "s31", "s20", "s21", "s22", "s23")
+        NN_FMA32
         ".set .Lnn_at, .Lnn_at + 8\n"
         ".endr\n"
         ".if %c[run] & 1\n"
@@ -199,7 +222,7 @@ NN_INLINE void nn_block_f32_small(const float *bias, const float *x, float *y, c
         "add r2, r2, #%c[y_step]\n"
         NN_SMALL_STORE("s12", "s13", "s14", "s15")
         ".endif\n"
-        NN_LINES_256
+        NN_LINES_256 NN_LINES_256
         : "+r"(r_bias), "+r"(r_x), "+r"(r_y)
         : [cols] "i"(cols), [rows] "i"(rows), [run] "i"(run), [row_step] "i"(row_step),
           [x_step] "i"(x_step), [y_step] "i"(y_step), [relu] "i"(relu)

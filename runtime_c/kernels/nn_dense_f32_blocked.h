@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fully connected layer in float32 for cores with an FPU: eight filters at a time, two inputs at a time,
- * in fused multiply-adds. Stream of eight filters: biases, then [depth][8] weights; the last eight may
- * repeat some.
+ * Fully connected layer in float32 for cores with an FPU: eight filters at a time, two inputs at a time.
+ * Stream of eight filters: biases, then [depth][8] weights; the last eight may repeat some.
  */
 #ifndef NN_DENSE_F32_BLOCKED_H
 #define NN_DENSE_F32_BLOCKED_H
@@ -11,15 +10,27 @@
 
 #if NN_FPU_BLOCKS
 
-#define NN_DENSE_FMA8(x, w0, w1, w2, w3, w4, w5, w6, w7) \
-    "vfma.f32 s0, " w0 ", " x "\n"                       \
-    "vfma.f32 s1, " w1 ", " x "\n"                       \
-    "vfma.f32 s2, " w2 ", " x "\n"                       \
-    "vfma.f32 s3, " w3 ", " x "\n"                       \
-    "vfma.f32 s4, " w4 ", " x "\n"                       \
-    "vfma.f32 s5, " w5 ", " x "\n"                       \
-    "vfma.f32 s6, " w6 ", " x "\n"                       \
-    "vfma.f32 s7, " w7 ", " x "\n"
+/* NN_FUSED_BLOCKS: see nn_conv2d_f32_blocked.h. */
+#if defined(NN_FUSED_BLOCKS)
+#define NN_DENSE_FMA4(x, w0, w1, w2, w3, a0, a1, a2, a3) \
+    "vfma.f32 " a0 ", " w0 ", " x "\n"                   \
+    "vfma.f32 " a1 ", " w1 ", " x "\n"                   \
+    "vfma.f32 " a2 ", " w2 ", " x "\n"                   \
+    "vfma.f32 " a3 ", " w3 ", " x "\n"
+#else
+#define NN_DENSE_FMA4(x, w0, w1, w2, w3, a0, a1, a2, a3) \
+    "vmul.f32 s26, " w0 ", " x "\n"                      \
+    "vmul.f32 s27, " w1 ", " x "\n"                      \
+    "vmul.f32 s28, " w2 ", " x "\n"                      \
+    "vmul.f32 s29, " w3 ", " x "\n"                      \
+    "vadd.f32 " a0 ", " a0 ", s26\n"                     \
+    "vadd.f32 " a1 ", " a1 ", s27\n"                     \
+    "vadd.f32 " a2 ", " a2 ", s28\n"                     \
+    "vadd.f32 " a3 ", " a3 ", s29\n"
+#endif
+#define NN_DENSE_FMA8(x, w0, w1, w2, w3, w4, w5, w6, w7)       \
+    NN_DENSE_FMA4(x, w0, w1, w2, w3, "s0", "s1", "s2", "s3")   \
+    NN_DENSE_FMA4(x, w4, w5, w6, w7, "s4", "s5", "s6", "s7")
 
 NN_INLINE const float *nn_dense_f32_eight(const float *stream, const float *x, float *y,
                                           int32_t pairs, const int32_t unroll, const int32_t odd)
@@ -54,7 +65,7 @@ NN_INLINE const float *nn_dense_f32_eight(const float *stream, const float *x, f
         : [unroll] "i"(unroll), [odd] "i"(odd)
         : "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11",
           "s12", "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23", "s24",
-          "s25");
+          "s25", "s26", "s27", "s28", "s29");
     return r_stream;
 }
 
