@@ -261,6 +261,23 @@ class LayerNormF32:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class GruF32:
+    """g[T,3H], r[3H,H] constant, late[H] constant or none, h0[1,H] or none -> y[T,H]: the states.
+
+    g is what inputs and biases give to the gates z, r, h (update, reset, new). Where there is a
+    `late` bias, the reset gate multiplies r_h @ h + late (ONNX's linear_before_reset), else h.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LstmF32:
+    """g[T,4H], r[4H,H] constant, h0[1,H] and c0[1,H], either or none -> y[T,H]: the states.
+
+    g is what inputs and biases give to the gates i, o, f, c (input, output, forget, cell).
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ArgMax:
     """x[M,K] int8 or float32 -> y[M] int64: where each row is largest, first or `last`."""
 
@@ -347,6 +364,6 @@ class Resize:
 Op = (
     ConvS8 | ConvF32 | DenseS8 | DenseF32 | MatMulS8 | MatMulF32 | BinaryS8 | BinaryF32
     | ConvAddS8 | PReluS8 | LutS8 | UnaryF32 | MaxPool | AvgPoolS8 | AvgPoolF32
-    | SoftmaxS8 | SoftmaxF32 | LayerNormF32 | ArgMax | Quantize | Dequantize | FlipSign | View
-    | Copy | Transpose | Concat | Slice | Pad | Resize
+    | SoftmaxS8 | SoftmaxF32 | LayerNormF32 | GruF32 | LstmF32 | ArgMax | Quantize | Dequantize
+    | FlipSign | View | Copy | Transpose | Concat | Slice | Pad | Resize
 )  # fmt: skip

@@ -14,6 +14,7 @@ from codegen.kernels import (
     normalization,
     pool,
     quantize,
+    recurrent,
     softmax,
     unary,
 )
@@ -30,6 +31,7 @@ REFERENCES: tuple[Variant, ...] = (
     *pool.REFERENCES,
     *softmax.REFERENCES,
     *normalization.REFERENCES,
+    *recurrent.REFERENCES,
     *argmax.REFERENCES,
     *quantize.REFERENCES,
     *data.REFERENCES,

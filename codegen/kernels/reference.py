@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The plain C variants: every node of their operator, any target, no scratch."""
+"""The plain C variants: every node of their operator, any target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Reference:
     """A `Variant` made of two functions: which nodes it takes, and the C that it writes.
 
     `in_place`: every output element depends only on the input elements at the same index.
-    `nearest` says how else the output may overlap the input.
+    `nearest` says how else the output may overlap the input; `scratch` how many bytes it needs.
     """
 
     name: str
@@ -27,13 +27,14 @@ class Reference:
     write: Callable[[Node, Graph], Call]
     in_place: bool = False
     nearest: Callable[[Node, Graph], tuple[Overlap, ...]] | None = None
+    scratch: Callable[[Node, Graph], int] | None = None
     manner: str = ""
 
     def accepts(self, node: Node, graph: Graph, target: Target) -> bool:
         return self.takes(node, graph)
 
     def scratch_bytes(self, node: Node, graph: Graph, target: Target) -> int:
-        return 0
+        return self.scratch(node, graph) if self.scratch is not None else 0
 
     def overlaps(self, node: Node, graph: Graph, target: Target) -> tuple[Overlap, ...]:
         if self.nearest is not None:

@@ -13,7 +13,7 @@ from codegen.errors import ModelError, Problem, RefusedError
 from codegen.ir import Graph
 from codegen.load.qoperator import expand_qoperators
 from codegen.load.quantization import check_quantization
-from codegen.load.read import read_model
+from codegen.load.read import name_first_outputs, read_model
 from codegen.load.translate import translate
 
 __all__ = ["load"]
@@ -27,6 +27,7 @@ def load(path: str | Path) -> Graph:
     """
     try:
         model = read_model(Path(path))
+        name_first_outputs(model)
         expand_qoperators(model, Path(path).parent)
         graph, unsupported = translate(model, Path(path))
     except UnicodeDecodeError:

@@ -61,6 +61,18 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
+def name_first_outputs(model: onnx.ModelProto) -> None:
+    """Name, in place, the first outputs that a file leaves out where only later ones are read."""
+    taken = {name for node in model.graph.node for name in (*node.input, *node.output)}
+    for node in model.graph.node:
+        if len(node.output) > 1 and not node.output[0]:
+            name = f"{next(filter(None, node.output), node.name)}.first"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            node.output[0] = name
+
+
 def opset_of(model: onnx.ModelProto, domain: str) -> int:
     """The opset version that the model imports for `domain` ("" and "ai.onnx" are the same)."""
     for entry in model.opset_import:

@@ -7,12 +7,11 @@ from typing import Final
 
 SUPPORTED: Final = frozenset({
     "Add", "ArgMax", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose",
-    "DequantizeLinear", "Div", "Dropout", "Erf", "Flatten", "Gather", "Gelu", "Gemm",
-    "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LayerNormalization",
-    "LeakyRelu", "LogSoftmax",
-    "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
-    "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze",
-    "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "DequantizeLinear", "Div", "Dropout", "Erf", "Flatten", "GRU", "Gather", "Gelu", "Gemm",
+    "GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "LSTM", "LayerNormalization",
+    "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "QLinearConv",
+    "QLinearMatMul", "QuantizeLinear", "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid",
+    "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 })  # fmt: skip
 """Operators of the ONNX domain that may act on activations."""
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from codegen import ops
 from codegen.ir import Array, Graph, Node
-from codegen.oracle import elementwise, linear, movement, normalization, pooling, softmax
+from codegen.oracle import elementwise, linear, movement, normalization, pooling, recurrent, softmax
 
 __all__ = ["accumulators", "evaluate", "run"]
 
@@ -54,6 +54,8 @@ _RULES: Mapping[type, Callable[..., Array]] = {
     ops.SoftmaxS8: softmax.softmax_s8,
     ops.SoftmaxF32: softmax.softmax_f32,
     ops.LayerNormF32: normalization.layer_norm_f32,
+    ops.GruF32: recurrent.gru_f32,
+    ops.LstmF32: recurrent.lstm_f32,
     ops.ArgMax: movement.argmax,
     ops.FlipSign: movement.flip_sign,
     ops.View: movement.reshape,

@@ -25,6 +25,7 @@ from codegen.passes.attributes import integer, integers, real
 from codegen.passes.edit import Edit
 from codegen.passes.matrices import close_matrix, open_batches, open_matrix
 from codegen.passes.quants import clip_range, real_literal
+from codegen.passes.recurrent import lower_recurrent
 from codegen.passes.reductions import close_mean, open_mean
 from codegen.passes.rows import close_rows, open_rows
 from codegen.passes.transposed_conv import lower_transposed_f32
@@ -269,4 +270,5 @@ _LOWER: dict[str, Callable[[Edit, Node, OnnxOp], None]] = {
     "HardSwish": _unary, "Sigmoid": _unary, "Tanh": _unary, "Erf": _unary, "Gelu": _unary,
     "AveragePool": _pool, "GlobalAveragePool": _pool, "ReduceMean": _mean,
     "Softmax": _softmax, "LogSoftmax": _softmax, "LayerNormalization": _layer_norm,
+    "GRU": lower_recurrent, "LSTM": lower_recurrent,
 }  # fmt: skip

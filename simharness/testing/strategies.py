@@ -421,6 +421,27 @@ def layer_norm_f32(draw: DrawFn) -> Case:
 
 
 @st.composite
+def recurrent_f32(draw: DrawFn, gates: Literal[3, 4]) -> Case:
+    """A GRU (three gates) or LSTM (four), its initial states given, constant or zero."""
+    steps, units = draw(st.integers(1, 5)), draw(st.integers(1, 9))
+    values: dict[str, Array] = {"g": draw(float_values((steps, gates * units)))}
+    constants: dict[str, Array | None] = {"r": draw(float_values((gates * units, units), 1.0))}
+    if gates == 3:
+        constants["late"] = draw(float_values((units,))) if draw(st.booleans()) else None
+    for name in ("h0", "c0")[: gates - 2]:
+        place = draw(st.sampled_from(["activation", "constant", "none"]))
+        start = draw(float_values((1, units)))
+        if place == "activation":
+            values[name] = start
+        else:
+            constants[name] = start if place == "constant" else None
+    names = ("g", "r", "late", "h0") if gates == 3 else ("g", "r", "h0", "c0")
+    order = tuple("" if constants.get(n, n) is None else n for n in names)
+    op = ops.GruF32() if gates == 3 else ops.LstmF32()
+    return case(op, values, constants, (steps, units), "float32", order)
+
+
+@st.composite
 def argmax(draw: DrawFn, dtype: DType) -> Case:
     m, k = draw(st.integers(1, 4)), draw(st.integers(1, 40))
     x = draw(int8_values((m, k))).astype(dtype)
@@ -549,6 +570,8 @@ CASES: Mapping[str, SearchStrategy[Case]] = {
     "nn_packed_mean_s8": avgpool_s8("packed"),
     "nn_softmax_s8": softmax_s8(),
     "nn_layernorm_f32": layer_norm_f32(),
+    "nn_gru_f32": recurrent_f32(3),
+    "nn_lstm_f32": recurrent_f32(4),
     "nn_argmax_s8": argmax("int8"),
     "nn_argmax_f32": argmax("float32"),
     "nn_quantize_f32_s8": quantize(),

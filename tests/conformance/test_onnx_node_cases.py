@@ -29,6 +29,8 @@ with warnings.catch_warnings(action="ignore"):
 EXCLUDED = {
     r"_(add|sub|mul|div)_u?int\d+(_trunc)?$": "arithmetic on integers without a scale",
     r"(pool|conv|convtranspose)_3d": "windows have one or two dimensions",
+    r"lstm_with_peepholes": "no exporter writes peepholes",
+    r"lstm_(reverse|bidirectional)$": "the last cell state is no output",
     r"training": "networks are exported for inference",
     r"dropout_.*mask": "as is the mask of Dropout",
     r"_identity_(sequence|opt)$": "values are tensors",

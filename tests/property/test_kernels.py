@@ -66,7 +66,10 @@ def outputs(case: Case, runner: Runner) -> list[Array]:
     return node_outputs(case.node, case.graph, len(case.values), buffers)
 
 
-SUMS = ops.ConvF32 | ops.DenseF32 | ops.MatMulF32 | ops.AvgPoolF32 | ops.SoftmaxF32
+SUMS = (
+    ops.ConvF32 | ops.DenseF32 | ops.MatMulF32 | ops.AvgPoolF32 | ops.SoftmaxF32 | ops.GruF32
+    | ops.LstmF32
+)  # fmt: skip
 """Operators whose float32 sums ONNX Runtime takes in an order of its own."""
 
 
