@@ -114,7 +114,7 @@ def _steps(problem: Problem) -> _Steps:
     )
     shared: list[list[tuple[int, int, int]]] = [[] for _ in problem.buffers]
     for o in problem.overlays:
-        saved = round_up(saving_bytes(problem, o), problem.unit_bytes)
+        saved = saving_bytes(problem, o)
         step = spans[o.output].start
         shared[o.output].append((o.input, step, saved))
         shared[o.input].append((o.output, step, saved))

@@ -154,10 +154,11 @@ class Geometry:
 
 
 def saving_bytes(problem: Problem, overlay: Overlay) -> int:
-    """The most bytes that an allowed overlap can save."""
-    out = problem.buffers[overlay.output].size_bytes
-    into = problem.buffers[overlay.input].size_bytes
-    lead = 0 if overlay.exact else max(overlay.lead_bytes, 0)
+    """The most bytes that an allowed overlap can save, between offsets in whole units."""
+    unit = problem.unit_bytes
+    out = round_up(problem.buffers[overlay.output].size_bytes, unit)
+    into = round_up(problem.buffers[overlay.input].size_bytes, unit)
+    lead = 0 if overlay.exact else round_up(max(overlay.lead_bytes, 0), unit)
     return max(0, out + into - max(into + lead, out))
 
 
@@ -179,7 +180,7 @@ def live_bytes(problem: Problem) -> dict[int, int]:
     for overlay in problem.overlays:
         out = buffers[overlay.output]
         at_step = saved.setdefault(out.first, {})
-        total = at_step.get(overlay.output, 0) + round_up(saving_bytes(problem, overlay), unit)
+        total = at_step.get(overlay.output, 0) + saving_bytes(problem, overlay)
         at_step[overlay.output] = min(total, round_up(out.size_bytes, unit))
     live = 0
     found: dict[int, int] = {}

@@ -81,7 +81,7 @@ def _cut(problem: Problem, geometry: Geometry) -> _Sections:
     paired: set[int] = set()
     for overlay in problem.overlays:
         paired |= {overlay.output, overlay.input}
-        saving = round_up(saving_bytes(problem, overlay), geometry.unit_bytes)
+        saving = saving_bytes(problem, overlay)
         for number, members in enumerate(alive):
             if overlay.output in members and overlay.input in members:
                 slack[number] += saving

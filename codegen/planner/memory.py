@@ -29,11 +29,12 @@ def plan_memory(graph: Graph, needs: Sequence[Need], *, strategy: Strategy = "au
     packing = plan(live.problem.buffers, live.problem.overlays, strategy=strategy)
     if packing.arena_bytes > packing.lower_bound_bytes and strategy in ("auto", "exact"):
         # What works in place need not: apart, the pieces may find better places.
-        packing = replace(packing, proven=packing.proven and not live.in_place)
         loose = liveness(graph, needs, store, join=False)
         other = plan(loose.problem.buffers, loose.problem.overlays, strategy=strategy)
         if other.arena_bytes < packing.arena_bytes:
             live, packing = loose, other
+        elif live.in_place:
+            packing = replace(packing, proven=other.proven)
     return _memory_plan(graph, store, live, packing)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from simharness.sanitize.contract import Contract, Region, contract, spread
 from simharness.sanitize.contract_file import read_contract
-from simharness.sanitize.watch import UNWRITTEN, sanitize, watched
+from simharness.sanitize.watch import UNWRITTEN, Watch, sanitize, watched
 
 __all__ = [
-    "UNWRITTEN", "Contract", "Region", "contract", "read_contract", "sanitize", "spread", "watched",
+    "UNWRITTEN", "Contract", "Region", "Watch", "contract", "read_contract", "sanitize", "spread",
+    "watched",
 ]  # fmt: skip

@@ -46,14 +46,10 @@ def watched(
 
     Raises FaultError as any run, ToolMissingError where no native code can be built.
     """
-    cpu = Cpu(image)
-    watch = _Watch(cpu, rules)
-    cpu.boot()
-    cpu.counter.start(budget)
-    watch.run(True)
-    run(cpu)
-    watch.run(False)
-    return watch.findings(cpu)
+    watch = Watch(Cpu(image), rules)
+    watch.start(budget)
+    run(watch.cpu)
+    return watch.findings()
 
 
 class _Region(ctypes.Structure):
@@ -67,13 +63,14 @@ class _Record(ctypes.Structure):
     )
 
 
-class _Watch:
+class Watch:
     """The native watcher attached to a core; attach before any code runs."""
 
     def __init__(self, cpu: Cpu, rules: Contract) -> None:
         if not isinstance(cpu.counter, NativeCounter):
             raise ToolMissingError(f"--sanitize needs native code: {native.reason()}")
         self._library = _library()
+        self.cpu = cpu
         self._rules, self._layers = rules, cpu.image.layers
         self._owners: dict[str, int] = {}
         regions: list[_Region] = []
@@ -128,12 +125,15 @@ class _Watch:
                 return owners[at : at + region.size_bytes]
         raise UsageError(f"{region.tensor}: its memory is not watched")
 
-    def run(self, running: bool) -> None:
-        self._library.san_run(self._watcher, int(running))
+    def start(self, budget: int) -> None:
+        """Boot, and watch what is called from then on."""
+        self.cpu.boot()
+        self.cpu.counter.start(budget)
+        self._library.san_run(self._watcher, 1)
 
-    def findings(self, cpu: Cpu) -> Sanitizer:
+    def findings(self) -> Sanitizer:
         """What was seen, in the order in which it happened."""
-        violations = [self._violation(r, cpu) for r in self._records()]
+        violations = [self._violation(r, self.cpu) for r in self._records()]
         for r in self._rules.results:
             wrong = np.flatnonzero(self._shadow(r) != self._owner(r.tensor))
             if wrong.size:
