@@ -136,6 +136,31 @@ def assumed_table() -> list[str]:
     return lines
 
 
+FLASH_DATA = """\
+### What the data side of the flash rests on
+
+Weights that are read once from flash test these rules more than code does. No figure of theirs is fitted to a network.
+
+| parts | rule | rests on |
+|---|---|---|
+| STM32G0 | no data cache: every data read takes the wait states, in turn with the fetches on the one bus | manual \
+(RM0490 4.3.3, whose interface is the same; RM0444 recalled); order of data and prefetch assumed |
+| STM32L4, L4+, F2, F4 | a miss reads 64 bits (L4, dual bank), 128 bits (single bank, F2, F4), and only these are kept; 8 \
+lines, least recently used; no prefetch of data; a data read goes before waiting fetches, but not into one that runs | manual \
+(RM0440 3.3.4 and RM0090 3.5.2, word by word); that a running read is not broken off: assumed, and chosen \
+because one published kws firmware is 2 % further off without it |
+| nRF52840 | the cache keeps instructions only: every data read takes two wait states | nrfx loops without cache; product \
+specification, recalled |
+| STM32U5 | ICACHE keeps data too; the flash reads the next 128 bits ahead behind every refill; two cycles of cache and bus for \
+each refill | manual of a later STM32 with the same core, ICACHE and prefetch (it reduces the refill latency of ICACHE, for instructions \
+and constants); RM0456 recalled; the two cycles are assumed; no Cortex-M33 firmware was ever run |
+| STM32F7, H7 | line fills of 32 bytes over AXI, critical word first, no prefetch; a flash word has 256 bits (H743) or 128 \
+(H7A3: a line takes two reads) | caches and words: manuals; what a miss costs beside the wait states: estimate, no public \
+figure, interval 0.5 to 1.5 |
+| RP2040 | XIP cache for both; 40 to 52 cycles for each 4 bytes that it lacks | measured by others (pico-feedback 307, Klipper) |
+
+"""
+
 CONTRADICTIONS = """\
 ### Where published figures contradict each other
 
@@ -248,6 +273,7 @@ def fragment() -> str:
         "the board idles at by that account: as if the averaging window were longer than the run.",
         "The board's share is fitted to the long runs (`[energy.board]`) and no part of a chip's energy.",
         "",
+        FLASH_DATA,
         "### Rules that are assumed",
         "",
         *assumed_table(),

@@ -238,7 +238,33 @@ static uint64_t time_of_access(const ms_sim *sim) {
   return sim->now + quotient((uint64_t)sim->block.core * share, accesses + 1u);
 }
 
-static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address, int write) {
+// A read that misses a cache for instructions and data: the prefetcher behind it serves both.
+static uint64_t refill_unified(ms_sim *sim, const ms_region_config *r, uint32_t address, uint64_t t) {
+  store *s = &sim->stores[r->store];
+  cache *c = &sim->caches[r->data_cache];
+  ms_totals *totals = &sim->totals[sim->bucket];
+  const uint32_t bytes = c->config.sector_bytes, at = address & ~(bytes - 1);
+  uint64_t ready = later(s->prefetched_ready, t + s->config.sequential);
+  if (s->prefetched == at) {
+    s->prefetched = MS_NONE;
+  } else {
+    ready = read_store(s, address, bytes, start_of_data(s, t));
+    totals->read_misses++;
+    totals->reads++;
+  }
+  (void)insert(c, at, find(c, at), NULL);
+  const uint64_t stall = ready > t ? ready - t : 0;
+  const uint32_t after = at + bytes;
+  if (after - r->origin < r->size && !holds(c, find(c, after), after)) {
+    start_prefetch(s, after, t + stall);
+    totals->reads++;
+  }
+  return stall;
+}
+
+static uint64_t access_cached(ms_sim *sim, const ms_region_config *r, uint32_t address, int write) {
+  store *s = &sim->stores[r->store];
+  cache *c = &sim->caches[r->data_cache];
   ms_totals *totals = &sim->totals[sim->bucket];
   line *found = find(c, address);
   const int hit = holds(c, found, address);
@@ -250,6 +276,8 @@ static uint64_t access_cached(ms_sim *sim, store *s, cache *c, uint32_t address,
   if (hit && s->filled <= sim->now) return 0;
   const uint64_t t = time_of_access(sim);
   if (hit) return wait_for_fill(s, address, t);
+  if (!write && s->config.prefetch && r->fetch_cache == r->data_cache)
+    return refill_unified(sim, r, address, t);
   if (write && !c->config.write_allocate) {
     totals->write_misses++;
     return write_through(s, t);
@@ -296,7 +324,7 @@ static void simulate_access(ms_sim *sim, uint32_t address, uint32_t size, int wr
     totals->data_reads++;
   }
   if (r->data_cache != MS_NONE) {
-    stall = access_cached(sim, s, &sim->caches[r->data_cache], address, write);
+    stall = access_cached(sim, r, address, write);
   } else if (write) {
     stall = write_through(s, time_of_access(sim));
   } else {

@@ -24,7 +24,7 @@ typedef struct {
   uint32_t first;        // stall until the first beat of a read
   uint32_t beat;         // between beats of a line
   uint32_t beat_bytes;   // per beat; also the unit of reads that no cache asks for
-  uint32_t sequential;   // stall of a read that continues the last one (no cache in between)
+  uint32_t sequential;   // stall of an uncached read that continues the last, or of a refill read ahead
   uint32_t write;        // time a write keeps the memory busy
   uint32_t write_slack;  // how far writes may run ahead of the memory before the core waits
   uint32_t occupancy;    // how long one read keeps the memory busy

@@ -145,3 +145,44 @@ def test_m7_unaligned_load(library: ctypes.CDLL) -> None:
         image = CodeImage((Segment(_BASE, load),))
         taken.append(time_profiles([profile], image, core, memory=stalls).total.cycles.mid)
     assert taken[1] - taken[0] == 3
+
+
+def _stream(library: ctypes.CDLL, chip: str, origin: int, words: int) -> list[float]:
+    """What each of so many loads of words in a row waits, in code that needs no flash."""
+    simulator = Simulator(library, memory_system(load_chip(chip)))
+    waits = []
+    for k in range(words):
+        simulator.block(0x2000_0000, 16, 12, chained=[False])
+        before = simulator.now()
+        simulator.access(origin + 4 * k, 4)
+        waits.append(simulator.now() - before)
+    return waits
+
+
+def test_weights_in_flash_wait_once_per_read_of_the_array(library: ctypes.CDLL) -> None:
+    """Each read of the array brings 64 or 128 bits (RM0440 3.3.4, RM0090 3.5.2), no line ahead."""
+    for chip, origin, words in (
+        ("STM32L4R5", 0x0800_0000, 2),
+        ("STM32L4R5-single", 0x0800_0000, 4),
+        ("STM32F446", 0x0800_0000, 4),
+    ):
+        states = memory_system(load_chip(chip)).wait_states
+        assert _stream(library, chip, origin, 32) == [states, *[0] * (words - 1)] * (32 // words)
+
+
+def test_weights_in_flash_without_a_data_cache(library: ctypes.CDLL) -> None:
+    """Cortex-M0+ of STM32G0 has no data cache (RM0490 4.3.3, the same interface): every load waits."""
+    states = memory_system(load_chip("STM32G0B1")).wait_states
+    assert _stream(library, "STM32G0B1", 0x0800_0000, 8) == [states] * 8
+
+
+def test_refills_of_icache_let_the_flash_read_ahead(library: ctypes.CDLL) -> None:
+    """The prefetch of STM32U5 works behind a cache of both kinds, so it serves data streams too."""
+    waits = _stream(library, "STM32U575", 0x0800_0000, 16)
+    states = memory_system(load_chip("STM32U575")).wait_states
+    assert states is not None and waits[0] == states + 2
+    assert waits[1:] == [0, 0, 0, *[2, 0, 0, 0] * 3]
+    jumps = _stream(library, "STM32U575", 0x0800_0000, 1) + _stream(
+        library, "STM32U575", 0x0801_0000, 1
+    )
+    assert jumps == [states + 2] * 2
