@@ -12,7 +12,7 @@ import pytest
 
 SUITE = """
 def test_one(sim):
-    report = sim("zoo:lenet5-int8", core="m4")
+    report = sim("zoo:lenet5-int8", core="m4", reference_kernels=True)
     assert report.results.check.max_lsb == 0 or report.results.check.divergence
 
 def test_two(sim, core):
@@ -46,7 +46,8 @@ def planted(name):
             text = text.replace(POOL, "*y++ = (int8_t)(best ^ 1);")
     return text
 
-emission.read_header = planted
+if plant in ("slow", "wrong"):  # else nothing is touched, so that reports may be reused
+    emission.read_header = planted
 if plant == "large":
     for kind in {type(v) for v in VARIANTS}:
         def more(self, node, graph, target, ask=kind.scratch_bytes):
@@ -108,7 +109,7 @@ def test_unchanged_code_passes_and_leaves_the_same_bytes(project: Project) -> No
     "plant, words",
     [
         ("slow", ("cycles got worse", "most in layer pool1", "instructions got worse")),
-        ("large", ("arena got worse by 64 B", "most in layer conv1")),
+        ("large", ("arena got worse by", "most in layer conv1 (+64 B)")),
         ("wrong", ("the outputs are wrong, first in layer pool1", "lsb got worse")),
     ],
 )
@@ -160,7 +161,7 @@ def test_figures_reach_junit(project: Project, tmp_path: Path) -> None:
     done = project.pytest(f"--junit-xml={file}", "-n", "2")
 
     assert done.returncode == 0, done.stdout
-    assert ".unicorn.cycles" in file.read_text()
+    assert '.unicorn.reference.cycles"' in file.read_text()
 
 
 def test_a_baseline_of_another_schema_is_refused(project: Project, tmp_path: Path) -> None:
