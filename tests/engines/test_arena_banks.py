@@ -107,6 +107,30 @@ def test_what_is_used_most_lies_in_the_memory_named_first(tmp_path: Path) -> Non
     assert fast.results.cycles.mid < slow.results.cycles.mid
 
 
+@pytest.mark.parametrize(
+    ("name", "board", "place"),
+    [
+        ("mlperf_ic_resnet8_int8", "STM32F746", "arena=itcm+sram"),
+        ("mlperf_vww_mbv1_int8", "STM32F746", "arena=itcm+sram"),
+        ("mlperf_kws_dscnn_int8", "RP2040", "arena=scratch_x+scratch_y+sram"),
+        ("mlperf_ic_resnet8_int8", "RP2040", "arena=scratch_x+scratch_y+sram"),
+        ("mlperf_ic_resnet8_fp32", "STM32F407", ""),
+    ],
+)
+def test_published_networks_in_pieces(
+    name: str, board: str, place: str, shared_models: Path
+) -> None:
+    """The last one fits the board only so."""
+    report = simharness.run(
+        shared_models / f"{name}.onnx", board=board, place=place, samples=1, sanitize=True,
+        timing="zero-wait", reference_kernels=not place,
+    )  # fmt: skip
+
+    assert report.ok
+    assert report.results.plan is not None
+    assert len(report.results.plan.banks) > 1
+
+
 def test_too_little_memory_is_said_in_bytes(tmp_path: Path) -> None:
     board = small("STM32F746", {"dtcm": 7 << 10, "itcm": 1 << 10}, tmp_path)
     with pytest.raises(UsageError, match=r"does not fit \d+ in itcm \+ \d+ in dtcm bytes: \d+ are"):
