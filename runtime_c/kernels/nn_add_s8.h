@@ -56,21 +56,7 @@ NN_INLINE int8_t nn_add_value(int32_t a, int32_t b, const nn_add *q)
 NN_KERNEL void nn_add_s8(const nn_broadcast *p, const nn_add *q, const int8_t *a, const int8_t *b,
                       int8_t *y)
 {
-    for (int32_t i = 0; i < p->size[0]; i++) {
-        for (int32_t j = 0; j < p->size[1]; j++) {
-            for (int32_t k = 0; k < p->size[2]; k++) {
-                const int8_t *const row_a =
-                    a + i * p->a_step[0] + j * p->a_step[1] + k * p->a_step[2];
-                const int8_t *const row_b =
-                    b + i * p->b_step[0] + j * p->b_step[1] + k * p->b_step[2];
-                for (int32_t l = 0; l < p->size[3]; l++) {
-                    const int32_t a_value = row_a[l * p->a_step[3]];
-                    const int32_t b_value = row_b[l * p->b_step[3]];
-                    *y++ = nn_add_value(a_value, b_value, q);
-                }
-            }
-        }
-    }
+    NN_BROADCAST(p, i, j, *y++ = nn_add_value(a[i], b[j], q));
 }
 
 #endif

@@ -29,21 +29,7 @@ NN_INLINE float nn_binary_value(int32_t kind, float a, float b)
 NN_KERNEL void nn_binary_f32(int32_t kind, const nn_broadcast *p, float lo, float hi,
                              const float *a, const float *b, float *y)
 {
-    for (int32_t i = 0; i < p->size[0]; i++) {
-        for (int32_t j = 0; j < p->size[1]; j++) {
-            for (int32_t k = 0; k < p->size[2]; k++) {
-                const float *const row_a =
-                    a + i * p->a_step[0] + j * p->a_step[1] + k * p->a_step[2];
-                const float *const row_b =
-                    b + i * p->b_step[0] + j * p->b_step[1] + k * p->b_step[2];
-                for (int32_t l = 0; l < p->size[3]; l++) {
-                    const float u = row_a[l * p->a_step[3]];
-                    const float v = row_b[l * p->b_step[3]];
-                    *y++ = nn_clamp_f32(nn_binary_value(kind, u, v), lo, hi);
-                }
-            }
-        }
-    }
+    NN_BROADCAST(p, i, j, *y++ = nn_clamp_f32(nn_binary_value(kind, a[i], b[j]), lo, hi));
 }
 
 #endif

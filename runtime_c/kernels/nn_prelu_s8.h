@@ -56,19 +56,7 @@ NN_INLINE int8_t nn_prelu_value(int32_t x, float slope, int32_t factor, const nn
 NN_KERNEL void nn_prelu_s8(const nn_broadcast *p, const nn_prelu *q, const int8_t *x,
                            const float *restrict slope, const int32_t *restrict factor, int8_t *y)
 {
-    for (int32_t i = 0; i < p->size[0]; i++) {
-        for (int32_t j = 0; j < p->size[1]; j++) {
-            for (int32_t k = 0; k < p->size[2]; k++) {
-                const int32_t row_x = i * p->a_step[0] + j * p->a_step[1] + k * p->a_step[2];
-                const int32_t row_slope = i * p->b_step[0] + j * p->b_step[1] + k * p->b_step[2];
-                for (int32_t l = 0; l < p->size[3]; l++) {
-                    const int32_t value = x[row_x + l * p->a_step[3]] - q->in_zp;
-                    const int32_t at = row_slope + l * p->b_step[3];
-                    *y++ = nn_prelu_value(value, slope[at], factor[at], q);
-                }
-            }
-        }
-    }
+    NN_BROADCAST(p, i, j, *y++ = nn_prelu_value(x[i] - q->in_zp, slope[j], factor[j], q));
 }
 
 #endif

@@ -208,7 +208,7 @@ BROKEN = {
     ),
     "nn_matmul_s8": (("- b_zp", ""), ("b += depth * cols", "b += 0")),
     "nn_add_s8": (
-        ("row_b[l * p->b_step[3]]", "row_b[l]"),
+        ("a[i], b[j], q", "a[i], b[0], q"),
         ("q->b_ratio, q->fixed", "q->b_ratio, q->fixed + 0.25f"),
     ),
     "nn_avgpool_s8": (
