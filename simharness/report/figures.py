@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from simharness.report.model import (
     Check,
     Cycles,
@@ -68,9 +70,10 @@ def ends(value: Interval) -> str:
 
 def brief(name: str, width: int = 36) -> str:
     """A layer's name for narrow places: of names that a converter has joined with ";" the last,
-    what is too long without its middle.
+    without what TensorFlow calls a layer's weights; what is too long without its middle.
     """
-    last = name.rpartition(";")[2].removesuffix("_prequant") or name
+    last = name.rpartition(";")[2].removesuffix("_prequant")
+    last = re.sub(r"(/BiasAdd)?/ReadVariableOp/resource\d*$", "", last) or name
     if len(last) <= width:
         return last
     half = width // 2

@@ -11,7 +11,7 @@ import pytest
 from report_samples import report
 
 from simharness.errors import UsageError
-from simharness.report import from_json, read, to_json
+from simharness.report import figures, from_json, read, to_json
 from simharness.report.model import (
     Check,
     Divergence,
@@ -142,3 +142,18 @@ def test_names_from_files_cannot_steer_the_terminal() -> None:
 def test_colour_only_on_demand() -> None:
     assert "\x1b[" in render(report(), color=True)
     assert "\x1b[" not in render(report())
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("conv1", "conv1"),
+        ("a/Relu;a/BiasAdd;b/Conv2D;a/Conv2D1_prequant", "a/Conv2D1"),
+        ("m/c_5/BiasAdd;m/c_5/Conv2D;m/c_5/BiasAdd/ReadVariableOp/resource1_prequant", "m/c_5"),
+        ("blocks/10/mobile_inverted_conv/depth_conv/Relu6", "blocks/10/mobile_…v/depth_conv/Relu6"),
+        ("_prequant", "_prequant"),
+        (";", ";"),
+    ],
+)
+def test_long_names_are_short_in_narrow_places(name: str, short: str) -> None:
+    assert figures.brief(name) == short and len(short) <= 36
