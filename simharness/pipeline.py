@@ -179,9 +179,9 @@ def link(
     showing: bool = False,
 ) -> Built:
     """The program for the machine, firmware included; `memories` replace those of the chip."""
-    program = compiled.program
+    program, arenas = compiled.program, _arenas(compiled)
     banks = tuple(bank.name for bank in compiled.plan.banks)
-    place = replace(machine.place, arena=banks or machine.place.arena)
+    place = replace(machine.place, arena=banks or machine.place.arena[: len(arenas)])
     return toolchains.build(
         compiled.sources,
         machine.core,
@@ -193,7 +193,7 @@ def link(
             tuple(Port(p.ctype, p.count) for p in program.outputs),
         ),
         place=NOTHING_ASKED if memories else place,
-        arenas=_arenas(compiled),
+        arenas=arenas,
         toolchain=toolchain,
         optimize=compiled.target.optimize,
         layers=tuple(layer.symbol for layer in program.layers),

@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 
 import simharness
-from codegen import Compiled
+from codegen import Compiled, compile_lowered
+from codegen.build import in_banks
 from codegen.emit import Argument, Layer, Program, render
 from codegen.errors import PlanError
+from codegen.planner import Bank
 from codegen.planner.check import check
+from codegen.target import target
 from cycle_models.chip import load_chip
 from simharness import execution, pipeline, zoo
 from simharness.errors import FaultError, UsageError
 from simharness.pipeline import Machine
 from simharness.report import Report
+from simharness.testing.networks import Builder
 from simharness.toolchain import Built
 
 MODEL = "zoo:lenet5-int8"
@@ -129,6 +133,18 @@ def test_published_networks_in_pieces(
     assert report.ok
     assert report.results.plan is not None
     assert len(report.results.plan.banks) > 1
+
+
+def test_a_network_without_an_arena_needs_no_pieces() -> None:
+    """One layer from input to output: nothing to spread, whatever was asked."""
+    b = Builder((1, 4, 4, 4))
+    graph = b.graph(b.lut(b.inputs[0], 1))
+    machine = pipeline.machine_for(None, "STM32F746", None, "arena=itcm+dtcm")
+    whole = compile_lowered(graph, target("m7"), name="tiny")
+    compiled = in_banks(whole, [Bank("itcm", 100), Bank("dtcm", 100)])
+
+    assert not compiled.program.arenas
+    assert pipeline.link(compiled, machine, "auto").fit.ok
 
 
 def test_too_little_memory_is_said_in_bytes(tmp_path: Path) -> None:
