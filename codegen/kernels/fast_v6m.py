@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """int8 kernels for cores without the DSP extension: M0+, and M3, where they count no more.
 
+They run anywhere, and do where other cores have nothing better.
+
 Weights go to flash as unsigned bytes, w + 128; sums become outputs by records of five words per
 output channel, or two for small code (`nn_v6m.h`).
 """
@@ -22,9 +24,10 @@ from codegen.target import Target
 _LARGEST_BIAS = 2**29
 
 
-def is_target(target: Target) -> bool:
-    """Whether these kernels are for this core."""
-    return not target.dsp
+def is_target(target: Target, op: ConvS8 | DenseS8) -> bool:
+    """Whether these kernels are for this core: also where the weights have a zero point, as uint8
+    weights do, which no convolution for the DSP extension takes."""
+    return not target.dsp or op.w_zp is not None
 
 
 def biased(w: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

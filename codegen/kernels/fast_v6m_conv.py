@@ -47,7 +47,7 @@ def _window(node: Node, graph: Graph) -> tuple[Window, tuple[int, ...], tuple[in
 
 def _conv(node: Node, graph: Graph, target: Target) -> Plan | None:
     op = node.op
-    if not isinstance(op, ConvS8 | DenseS8) or not is_target(target):
+    if not isinstance(op, ConvS8 | DenseS8) or not is_target(target, op):
         return None
     found, places = operands(node, graph), _window(node, graph)
     if found is None or places is None:

@@ -17,7 +17,7 @@ from codegen.target import Target
 
 def _dense(node: Node, graph: Graph, target: Target) -> Plan | None:
     op = node.op
-    if not isinstance(op, DenseS8) or not is_target(target):
+    if not isinstance(op, DenseS8) or not is_target(target, op):
         return None
     found, x = operands(node, graph), in_and_out(node, graph)[0]
     if found is None or x.shape[0] != 1:

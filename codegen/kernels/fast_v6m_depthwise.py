@@ -32,7 +32,7 @@ class _Layer:
 def _layer(node: Node, graph: Graph, target: Target) -> _Layer | None:
     """A depthwise convolution without dilation, its columns 1 or 2 apart, where sums fit."""
     op = node.op
-    if not isinstance(op, ConvS8) or not is_target(target) or not is_depthwise(node, graph):
+    if not isinstance(op, ConvS8) or not is_target(target, op) or not is_depthwise(node, graph):
         return None
     window = op.window
     found = operands(node, graph)

@@ -15,8 +15,9 @@ from kernel_host import host, sanitized_host
 from test_fast_kernels import assert_same, convs, dense, expected, quantizers, sums
 
 from codegen.ir import Array
+from codegen.kernels import select
 from codegen.kernels.fast_v6m_kernels import FAST_V6M
-from codegen.ops import ConvS8, Requant, Window
+from codegen.ops import ConvS8, DenseS8, Requant, Window
 from codegen.target import CoreName, Optimize, target
 from simharness.testing.strategies import CASES, Case, case
 
@@ -100,6 +101,18 @@ def test_layers_on_a_core(kernel: str, core: CoreName, optimize: Optimize) -> No
     layers = accepted(kernel, 16, core, optimize)
     results = emitted_on_core(layers, core, optimize=optimize)
     for layer, (actual, _) in zip(layers, results, strict=True):
+        assert_same(layer.variant, actual, expected(layer.case))
+
+
+@pytest.mark.parametrize("core", ["m4", "m33"])
+@pytest.mark.parametrize("kernel", ["nn_conv2d_s8_v6m", "nn_dense_s8_v6m"])
+def test_weights_with_a_zero_point_on_other_cores(kernel: str, core: CoreName) -> None:
+    """There these kernels are for uint8 weights, which are not left to the plain ones."""
+    layers = accepted(kernel, 8, core, "speed")
+    for layer, (actual, _) in zip(layers, emitted_on_core(layers, core), strict=True):
+        node, graph = layer.case.node, layer.case.graph
+        assert isinstance(node.op, ConvS8 | DenseS8) and node.op.w_zp is not None
+        assert select(node, graph, layer.goal) is layer.variant
         assert_same(layer.variant, actual, expected(layer.case))
 
 
