@@ -11,12 +11,11 @@ from codegen.kernels.base import Call, Constant
 from codegen.kernels.c_text import requant_text
 from codegen.kernels.fast import Plan, planned
 from codegen.kernels.fast_dot import (
-    U32,
-    Packed,
     dual_issue,
     pack,
     packable,
     padded_pairs,
+    record,
     unrolling,
 )
 from codegen.kernels.reference import constant_input, in_and_out
@@ -41,20 +40,6 @@ def _operands(
     return op, w.astype(np.int8), None if b is None else b.astype(np.int32)
 
 
-def _record(packed: Packed, filters: list[int]) -> U32:
-    """Four filters: starts, weights, constants."""
-    weights = packed.words[filters].T.reshape(-1)
-    recipe = packed.recipe
-    if recipe.proven[filters].all():
-        start = recipe.start[filters]
-        end = np.stack([recipe.multiplier[filters], recipe.offset[filters]], axis=1).reshape(-1)
-        return np.concatenate([start.view(np.uint32), weights, end.view(np.uint32)])
-    scales = packed.scale[filters].view(np.uint32)
-    biases = packed.float_bias[filters].astype(np.int32).view(np.uint32)
-    zeros = np.zeros(4, np.uint32)
-    return np.concatenate([zeros, weights, zeros[:2], scales, biases])
-
-
 def _one_chunk(node: Node, graph: Graph, target: Target) -> Plan | None:
     found = _operands(node, graph, target)
     if found is None:
@@ -69,7 +54,7 @@ def _one_chunk(node: Node, graph: Graph, target: Target) -> Plan | None:
     fours = [list(range(f, f + 4)) for f in range(0, cols - 3, 4)]
     if cols % 4:
         fours.append(list(range(cols - 4, cols)))
-    words = np.concatenate([_record(packed, four) for four in fours])
+    words = np.concatenate([record(packed, four) for four in fours])
     head, unroll = unrolling(packed.groups, target)
     kernel, requant, recipe = "nn_dense_s8_dsp", op.requant, packed.recipe
 

@@ -92,23 +92,23 @@ def stream(w: I8, bias: I32 | None, requant: Requant, mode: RequantMode) -> Stre
     rows = [[f, f + 1] for f in range(0, count - 1, 2)]
     if count % 2:
         rows.append([count - 2, count - 1])
-    words = np.concatenate([_record(packed, pair) for pair in rows])
+    words = np.concatenate([record(packed, pair) for pair in rows])
     recipe = packed.recipe
     return Stream(words, recipe.shift, not bool(recipe.proven.all()), packed.groups)
 
 
-def _record(packed: Packed, pair: list[int]) -> U32:
-    """One pair of filters: starts, interleaved weights, constants."""
-    weights = packed.words[pair].T.reshape(-1)
+def record(packed: Packed, filters: list[int]) -> U32:
+    """Some filters as `nn_packed_s8.h` reads them: starts, interleaved weights, constants."""
+    weights = packed.words[filters].T.reshape(-1)
     recipe = packed.recipe
-    if recipe.proven[pair].all():
-        start = recipe.start[pair]
-        end = np.stack([recipe.multiplier[pair], recipe.offset[pair]], axis=1).reshape(-1)
+    if recipe.proven[filters].all():
+        start = recipe.start[filters]
+        end = np.stack([recipe.multiplier[filters], recipe.offset[filters]], axis=1).reshape(-1)
         return np.concatenate([start.view(np.uint32), weights, end.view(np.uint32)])
-    scales = packed.scale[pair].view(np.uint32)
-    biases = packed.float_bias[pair].astype(np.int32).view(np.uint32)
-    zeros = np.zeros(2, np.uint32)
-    return np.concatenate([zeros, weights, zeros[:1], scales, biases])
+    scales = packed.scale[filters].view(np.uint32)
+    biases = packed.float_bias[filters].astype(np.int32).view(np.uint32)
+    zeros = np.zeros(len(filters), np.uint32)
+    return np.concatenate([zeros, weights, zeros[: len(filters) // 2], scales, biases])
 
 
 def unrolling(groups: int, target: Target) -> tuple[int, int]:

@@ -12,7 +12,7 @@
 #ifndef NN_DENSE_S8_DSP_H
 #define NN_DENSE_S8_DSP_H
 
-#include "nn_dsp.h"
+#include "nn_packed_s8.h"
 #include "nn_requant.h"
 
 #define NN_DENSE_PARAMETERS                                                                  \
@@ -81,35 +81,14 @@
 
 #endif
 
-#define NN_DENSE_STORE(acc)        \
-    ".if %c[lo] > -128\n"          \
-    "cmp " acc ", #%c[lo]\n"       \
-    "it lt\n"                      \
-    "movlt " acc ", #%c[lo]\n"     \
-    ".endif\n"                     \
-    ".if %c[hi] < 127\n"           \
-    "cmp " acc ", #%c[hi]\n"       \
-    "it gt\n"                      \
-    "movgt " acc ", #%c[hi]\n"     \
-    ".endif\n"                     \
+#define NN_DENSE_SCALE(acc, multiplier, offset)   \
+    NN_SCALE(acc, multiplier, offset)             \
     "strb " acc ", [r12], #1\n"
 
-#define NN_DENSE_SCALE(acc, multiplier, offset)               \
-    "smmla " acc ", " acc ", " multiplier ", " offset "\n"    \
-    "ssat " acc ", #8, " acc ", asr #%c[shift]\n"             \
-    NN_DENSE_STORE(acc)
-
-#define NN_DENSE_FLOAT(acc, scale, bias)         \
-    "add " acc ", " bias ", " acc ", asr #8\n"   \
-    "vmov s6, " acc "\n"                         \
-    "vmov s7, " scale "\n"                       \
-    "vcvt.f32.s32 s6, s6\n"                      \
-    "vmul.f32 s6, s6, s7\n"                      \
-    "vcvtr.s32.f32 s6, s6\n"                     \
-    "vmov " acc ", s6\n"                         \
-    "add " acc ", " acc ", #%c[zp]\n"            \
-    "ssat " acc ", #8, " acc "\n"                \
-    NN_DENSE_STORE(acc)
+#define NN_DENSE_FLOAT(acc, scale, bias)   \
+    "vmov s7, " scale "\n"                 \
+    NN_FLOAT(acc, "s6", "s7", bias)        \
+    "strb " acc ", [r12], #1\n"
 
 /* Filters from `stream` for outputs y[0] up to y_end, in fours; `y` points to int32_t sums when
    chunked. Gives the end of the stream. s0..s2 hold x, y and y_end. */
@@ -210,7 +189,6 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
     while (chunked ? (const void *)sums != y_end : (const void *)bytes != y_end) {
         const uint32_t *const weights = chunked ? stream : stream + 4;
         const uint32_t *const end = weights + 4 * groups;
-        const int32_t is_float = chunked ? 0 : end[0] == 0u;
         int32_t s0 = chunked ? 0 : (int32_t)stream[0], s1 = chunked ? 0 : (int32_t)stream[1];
         int32_t s2 = chunked ? 0 : (int32_t)stream[2], s3 = chunked ? 0 : (int32_t)stream[3];
         const uint32_t *at = x, *w = weights;
@@ -228,19 +206,11 @@ NN_INLINE const uint32_t *nn_dense_s8_dsp_filters(const uint32_t *stream, const 
             if (chunked) {
                 *sums = nn_add_wrap(*sums, sum >> 8);
                 sums++;
-            } else if (is_float) {
-                const float scale = nn_f32_of_bits(end[2 + f]);
-                const int32_t acc = (sum >> 8) + (int32_t)end[6 + f];
-                const int32_t value =
-                    nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024) + out_zp;
-                *bytes++ = (int8_t)nn_clamp_s32(value, lo, hi);
             } else {
-                const int32_t value =
-                    nn_smmla(sum, (int32_t)end[2 * f], (int32_t)end[2 * f + 1]);
-                *bytes++ = (int8_t)nn_clamp_s32(nn_ssat8_asr(value, shift), lo, hi);
+                *bytes++ = nn_packed_requant(sum, end, f, 4, shift, out_zp, lo, hi);
             }
         }
-        stream = chunked ? end : end + (is_float ? 10 : 8);
+        stream = chunked ? end : end + (end[0] != 0u ? 8 : 10);
     }
     return stream;
 }

@@ -10,6 +10,7 @@
 #ifndef NN_DEPTHWISE_S8_DSP3X3_H
 #define NN_DEPTHWISE_S8_DSP3X3_H
 
+#include "nn_packed_s8.h"
 #include "nn_plane_s8.h"
 
 /* One output from a plane in float. */
@@ -52,22 +53,8 @@ NN_RARE void nn_depthwise3x3_float(const uint32_t *record, const int16_t *plane,
 
 #if NN_DSP_BLOCKS
 
-#define NN_DEPTHWISE3X3_CLAMP(acc) \
-    ".if %c[lo] > -128\n"          \
-    "cmp " acc ", #%c[lo]\n"       \
-    "it lt\n"                      \
-    "movlt " acc ", #%c[lo]\n"     \
-    ".endif\n"                     \
-    ".if %c[hi] < 127\n"           \
-    "cmp " acc ", #%c[hi]\n"       \
-    "it gt\n"                      \
-    "movgt " acc ", #%c[hi]\n"     \
-    ".endif\n"
-
 #define NN_DEPTHWISE3X3_STORE(acc)               \
-    "smmla " acc ", " acc ", r8, r9\n"           \
-    "ssat " acc ", #8, " acc ", asr #%c[shift]\n" \
-    NN_DEPTHWISE3X3_CLAMP(acc)                   \
+    NN_SCALE(acc, "r8", "r9")                    \
     ".if %c[out_c] <= 255\n"                     \
     "strb " acc ", [r1], #%c[out_c]\n"           \
     ".else\n"                                    \

@@ -43,32 +43,11 @@ typedef struct {
         [add_shift] "i"(add != NULL ? add->shift : 1), [add_lo] "i"(add != NULL ? add->lo : 0), \
         [add_hi] "i"(add != NULL ? add->hi : 0)
 
-#define NN_DOT_LIMIT(acc, lo, hi)     \
-    ".if %c[" lo "] > -128\n"         \
-    "cmp " acc ", #%c[" lo "]\n"      \
-    "it lt\n"                         \
-    "movlt " acc ", #%c[" lo "]\n"    \
-    ".endif\n"                        \
-    ".if %c[" hi "] < 127\n"          \
-    "cmp " acc ", #%c[" hi "]\n"      \
-    "it gt\n"                         \
-    "movgt " acc ", #%c[" hi "]\n"    \
-    ".endif\n"
+#define NN_DOT_SCALE0(acc) NN_SCALE(acc, "r8", "r9")
+#define NN_DOT_SCALE1(acc) NN_SCALE(acc, "r10", "r11")
 
-#define NN_DOT_SCALE(acc, multiplier, offset)                 \
-    "smmla " acc ", " acc ", " multiplier ", " offset "\n"    \
-    "ssat " acc ", #8, " acc ", asr #%c[shift]\n"             \
-    NN_DOT_LIMIT(acc, "lo", "hi")
-#define NN_DOT_SCALE0(acc) NN_DOT_SCALE(acc, "r8", "r9")
-#define NN_DOT_SCALE1(acc) NN_DOT_SCALE(acc, "r10", "r11")
-
-#define NN_DOT_FLOAT(acc, scale, bias)      \
-    NN_DOT_ROUND(acc, "s7", scale, bias)    \
-    "add " acc ", " acc ", #%c[zp]\n"       \
-    "ssat " acc ", #8, " acc "\n"           \
-    NN_DOT_LIMIT(acc, "lo", "hi")
-#define NN_DOT_FLOAT0(acc) NN_DOT_FLOAT(acc, "s5", "r11")
-#define NN_DOT_FLOAT1(acc) NN_DOT_FLOAT(acc, "s6", "r8")
+#define NN_DOT_FLOAT0(acc) NN_FLOAT(acc, "s7", "s5", "r11")
+#define NN_DOT_FLOAT1(acc) NN_FLOAT(acc, "s7", "s6", "r8")
 
 #define NN_DOT_WORD(register, value)                  \
     "movw " register ", #(" value " & 0xffff)\n"      \
@@ -84,8 +63,8 @@ typedef struct {
     "mla " acc1 ", " acc1 ", r8, r1\n"                     \
     "ssat " acc0 ", #8, " acc0 ", asr #%c[add_shift]\n"    \
     "ssat " acc1 ", #8, " acc1 ", asr #%c[add_shift]\n"    \
-    NN_DOT_LIMIT(acc0, "add_lo", "add_hi")                 \
-    NN_DOT_LIMIT(acc1, "add_lo", "add_hi")
+    NN_LIMIT(acc0, "add_lo", "add_hi")                 \
+    NN_LIMIT(acc1, "add_lo", "add_hi")
 
 #define NN_DOT_ADDED                                  \
     ".if %c[add]\n"                                   \
@@ -236,21 +215,6 @@ NN_INLINE void nn_dot_row_s8_dsp(const uint32_t *record, const uint32_t *x, int8
 
 #else
 
-NN_INLINE int8_t nn_dot_requant(int32_t sum, const uint32_t *end, int32_t filter, int32_t shift,
-                                int32_t out_zp, int32_t lo, int32_t hi)
-{
-    int32_t value;
-    if (end[0] != 0u) {
-        value = nn_ssat8_asr(
-            nn_smmla(sum, (int32_t)end[2 * filter], (int32_t)end[2 * filter + 1]), shift);
-    } else {
-        const float scale = nn_f32_of_bits(end[1 + filter]);
-        const int32_t acc = (sum >> 8) + (int32_t)end[3 + filter];
-        value = nn_clamp_s32(nn_rint_f32((float)acc * scale), -1024, 1024) + out_zp;
-    }
-    return (int8_t)nn_clamp_s32(value, lo, hi);
-}
-
 NN_INLINE int8_t nn_dot_added(int32_t value, int32_t y, const nn_residual *add)
 {
     const int32_t sum = nn_add_wrap(add->offset, add->y_factor * y);
@@ -278,7 +242,7 @@ NN_INLINE const uint32_t *nn_dot_s8_dsp(const uint32_t *stream, const uint32_t *
                     sum = nn_smlad(nn_sxtb16(w), column[1], sum);
                     column += step / 4;
                 }
-                const int8_t value = nn_dot_requant(sum, end, f, shift, out_zp, lo, hi);
+                const int8_t value = nn_packed_requant(sum, end, f, 2, shift, out_zp, lo, hi);
                 *at = add != NULL ? nn_dot_added(value, *at, add) : value;
             }
         }

@@ -35,7 +35,7 @@ typedef struct {
 #define NN_DOT_JOB_SHIFT(acc) "asr " acc ", " acc ", r9\n"
 #define NN_DOT_JOB_SATURATE(acc) "ssat " acc ", #8, " acc "\n"
 #define NN_DOT_JOB_FLOAT(acc, scale, bias)      \
-    NN_DOT_ROUND(acc, "s11", scale, bias)       \
+    NN_ROUND(acc, "s11", scale, bias)       \
     "add " acc ", " acc ", r10\n"
 #define NN_DOT_JOB_FLOAT0(acc) NN_DOT_JOB_FLOAT(acc, "s9", "r11")
 #define NN_DOT_JOB_FLOAT1(acc) NN_DOT_JOB_FLOAT(acc, "s10", "r8")

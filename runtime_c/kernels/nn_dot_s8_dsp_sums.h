@@ -13,7 +13,7 @@
 #ifndef NN_DOT_S8_DSP_SUMS_H
 #define NN_DOT_S8_DSP_SUMS_H
 
-#include "nn_dsp.h"
+#include "nn_packed_s8.h"
 
 #if NN_DSP_BLOCKS || NN_DSP_JOBS
 
@@ -180,15 +180,6 @@
     ".endif\n"                       \
     first("r3")                      \
     second("r6")
-
-/* A sum over 256 and its bias times a scale, rounded, by way of the register `s`. */
-#define NN_DOT_ROUND(acc, s, scale, bias)        \
-    "add " acc ", " bias ", " acc ", asr #8\n"   \
-    "vmov " s ", " acc "\n"                      \
-    "vcvt.f32.s32 " s ", " s "\n"                \
-    "vmul.f32 " s ", " s ", " scale "\n"         \
-    "vcvtr.s32.f32 " s ", " s "\n"               \
-    "vmov " acc ", " s "\n"
 
 #endif
 
