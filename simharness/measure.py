@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Networks on a real board, beside what the models say: the table that `calibrate` reads.
+"""Networks and micro-benchmarks on a real board, beside what the models say: the table that
+`calibrate` reads.
 
     rows = measure(["a.onnx", "b.onnx"], "localhost:3333", board="STM32F446", clock_hz=16_000_000)
     Path("mine.csv").write_text(table(rows))
@@ -17,11 +18,15 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from simharness import crosscheck, execution, pipeline
+from simharness.bench import micro_program
+from simharness.bench.microbench import Microbench
 from simharness.engines.gdb import SECONDS, Gdb
 from simharness.engines.unicorn import UnicornEngine
-from simharness.errors import FaultError, GateError, translated
+from simharness.errors import FaultError, GateError, UsageError, translated
+from simharness.firmware import Port, Program
 from simharness.options import BUDGET, Progress, silent
-from simharness.pipeline import Machine
+from simharness.pipeline import Machine, Wishes
+from simharness.toolchain import Built, build
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,12 @@ def measure(
     clock_hz: int | None = None,
     toolchain: str = "auto",
     optimize: str = "balanced",
+    micro: bool = False,
     seconds: float = SECONDS,
     progress: Progress = silent,
 ) -> tuple[Measurement, ...]:
-    """Run every model on the board behind the GDB server at `target` (HOST:PORT).
+    """Run every model, and with `micro` every micro-benchmark of the core, on the board behind the
+    GDB server at `target` (HOST:PORT, or pyocd).
 
     Raises ToolMissingError when no server answers, GateError when the board computes other outputs
     than the emulator, FaultError when it faults, hangs, or has no counter that advances;
@@ -62,9 +69,13 @@ def measure(
     """
     with translated():
         machine = pipeline.machine_for(core, board, clock_hz)
-        rows = []
-        for model in models:
-            rows.append(_one(model, target, machine, toolchain, optimize, seconds, progress))
+        on = _On(machine, target, toolchain, seconds, progress)
+        wanted = pipeline.wishes(optimize, "exact", "auto", False)
+        rows = [_network(model, wanted, on) for model in models]
+        if micro:
+            rows += [_micro(bench, on) for bench in micro_program.benches(machine.core)]
+        if not rows:
+            raise UsageError("nothing to measure: name models, or ask for the micro-benchmarks")
     return tuple(rows)
 
 
@@ -77,32 +88,48 @@ def table(rows: Sequence[Measurement]) -> str:
     return out.getvalue()
 
 
-def _one(
-    model: str | Path,
-    target: str,
-    machine: Machine,
-    toolchain: str,
-    optimize: str,
-    seconds: float,
-    progress: Progress,
-) -> Measurement:
+@dataclass(frozen=True, slots=True)
+class _On:
+    """Where and how to measure."""
+
+    machine: Machine
+    target: str
+    toolchain: str
+    seconds: float
+    progress: Progress
+
+
+def _network(model: str | Path, wanted: Wishes, on: _On) -> Measurement:
     path, given = pipeline.model_file(model)
-    progress(f"building {given.path}")
-    wanted = pipeline.wishes(optimize, "exact", "auto", False)
-    compiled = pipeline.generate(path, machine.core, wanted)
-    built = pipeline.link(compiled, machine, toolchain, measuring=True)
+    on.progress(f"building {given.path}")
+    compiled = pipeline.generate(path, on.machine.core, wanted)
+    built = pipeline.link(compiled, on.machine, on.toolchain, measuring=True)
+    return _row(given.path, built, crosscheck.sample(compiled, 0), on)
+
+
+def _micro(bench: Microbench, on: _On) -> Measurement:
+    port = (Port("int32_t", 1),)
+    name = micro_program.NAME
+    built = build(
+        micro_program.sources(bench, on.machine.core), on.machine.core, on.machine.chip,
+        program=Program(name, f"{name}.h", port, port), toolchain=on.toolchain, measuring=True,
+    )  # fmt: skip
+    return _row(f"{micro_program.PREFIX}{bench.id}", built, (bytes(4),), on)
+
+
+def _row(workload: str, built: Built, values: tuple[bytes, ...], on: _On) -> Measurement:
+    machine, progress = on.machine, on.progress
     if not built.fit.ok:
-        raise GateError(f"{given.path} does not fit {machine.chip.name}")
-    values = crosscheck.sample(compiled, 0)
-    progress(f"running {given.path} on {target}")
-    seen = Gdb(target, seconds=seconds).run(built.image, [values], budget=BUDGET)
-    progress(f"modelling {given.path}")
+        raise GateError(f"{workload} does not fit {machine.chip.name}")
+    progress(f"running {workload} on {on.target}")
+    seen = Gdb(on.target, seconds=on.seconds).run(built.image, [values], budget=BUDGET)
+    progress(f"modelling {workload}")
     emulator = UnicornEngine()
     emulated = emulator.run(built.image, [values], budget=BUDGET)
     if seen.outputs != emulated.outputs:
-        raise GateError(f"{given.path}: the board computes other outputs than the emulator")
+        raise GateError(f"{workload}: the board computes other outputs than the emulator")
     if seen.cycles is None:
-        raise FaultError(f"{given.path}: {seen.engine.version}")
+        raise FaultError(f"{workload}: {seen.engine.version}")
     modelled = [
         execution.time_trace(
             emulator, emulated, built.image, machine, values, budget=BUDGET, mode=mode
@@ -112,7 +139,7 @@ def _one(
     core_cycles, all_cycles = (round(m.total.cycles.mid) if m else 0 for m in modelled)
     tools = built.image.toolchain
     return Measurement(
-        workload=given.path,
+        workload=workload,
         chip=machine.chip.name,
         core=machine.core,
         clock_hz=machine.clock_hz,

@@ -13,16 +13,21 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "measure",
-        help="run networks on a real board and write what calibrate reads",
-        description="Run every MODEL on the board behind a GDB server and write a CSV of measured "
-        "and modelled cycles, which 'simharness calibrate' reads. The program sets no clock: give "
-        "with --clock the one the board runs at, often that of its reset.",
+        help="run networks and micro-benchmarks on a real board and write what calibrate reads",
+        description="Run every MODEL (with --micro also short sequences of instructions) on the "
+        "board behind a GDB server and write a CSV of measured and modelled cycles, which "
+        "'simharness calibrate' reads. The program sets no clock: give with --clock the one the "
+        "board runs at, often that of its reset.",
     )
-    parser.add_argument("models", metavar="MODEL", nargs="+", help=".onnx files, or zoo:NAME")
+    parser.add_argument("models", metavar="MODEL", nargs="*", help=".onnx files, or zoo:NAME")
     parser.add_argument(
         "--target", metavar="HOST:PORT|pyocd[:PROBE]", required=True,
         help="the GDB server (OpenOCD and pyOCD use port 3333, J-Link 2331), or one that pyOCD "
         "starts for the time of the measurement",
+    )  # fmt: skip
+    parser.add_argument(
+        "--micro", action="store_true",
+        help="also the micro-benchmarks of the core: short sequences of instructions",
     )  # fmt: skip
     add_machine_options(parser)
     parser.add_argument("--toolchain", choices=("auto", "gcc", "zig"), default="auto")
@@ -48,6 +53,7 @@ def handle(arguments: argparse.Namespace, talk: Talk) -> int:
             clock_hz=arguments.clock_hz,
             toolchain=arguments.toolchain,
             optimize=arguments.optimize,
+            micro=arguments.micro,
             seconds=arguments.timeout,
             progress=progress,
         )

@@ -183,6 +183,10 @@ class _Board:
             for address in (self._ready, self._fault):
                 target.clear_breakpoint(address)
             target.set_register(_PC, self._fault)
+        # Renode's core never runs again after a detach, unless the emulation is started anew, which
+        # the next connection does when it is paused. Other servers do not know the word.
+        with contextlib.suppress(SimharnessError, OSError):
+            target.monitor("pause")
         target.detach()
 
 

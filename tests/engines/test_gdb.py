@@ -20,6 +20,7 @@ from bad_stub import How, bad_stub
 
 from cycle_models.chip import default_chip
 from simharness import cli, engines
+from simharness.bench import micro_program
 from simharness.engines import renode_server, rsp
 from simharness.engines.gdb import Gdb, reading
 from simharness.engines.qemu import board
@@ -28,6 +29,7 @@ from simharness.errors import FaultError, SimharnessError, ToolMissingError, Usa
 from simharness.image import Image
 from simharness.renode_project import platform
 from simharness.toolchain import ROOMY
+from simharness.toolchain.layout import memories
 
 CORES = ("m0plus", "m3", "m4", "m7", "m33")
 BOARD = str(Path(__file__).with_name("qemu_mps2_an386.toml"))
@@ -226,46 +228,84 @@ def test_packets() -> None:
     assert rsp.unpacked(b"0* x") == b"0000x"
 
 
+@contextlib.contextmanager
+def renode_stub(folder: Path, booted: Image) -> Iterator[str]:
+    """HOST:PORT of a machine with the memories of `booted`, which it holds: an empty machine halts
+    for good in Renode."""
+    server = Server(renode_server.program() or "")
+    port = free_port()
+    try:
+        (folder / "m.repl").write_text(platform(booted.core, booted.memories))
+        (folder / "m.elf").write_bytes(booted.elf)
+        server.command('mach create "m"')
+        server.command(f"machine LoadPlatformDescription @{folder / 'm.repl'}")
+        server.command(f"sysbus LoadELF @{folder / 'm.elf'}")
+        server.command(f"cpu VectorTableOffset {booted.symbols['sim_vectors'].address:#x}")
+        server.command(f"machine StartGdbServer {port} true")
+        yield f"127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(SimharnessError):
+            server.close()
+
+
 @pytest.mark.needs("renode", "arm-none-eabi-gcc")
 @pytest.mark.parametrize("core", ["m0plus", "m4"])
 def test_renode_stub(core: str, tmp_path: Path) -> None:
     """Renode's stub: load, run, measure; its CYCCNT counts instructions."""
-    server = Server(renode_server.program() or "")
-    port = free_port()
     built, given = small_model.image(core, ROOMY, measuring=True), small_model.values(0)
-    try:
-        (tmp_path / "m.repl").write_text(platform(core, built.memories))
-        server.command('mach create "m"')
-        server.command(f"machine LoadPlatformDescription @{tmp_path / 'm.repl'}")
-        (tmp_path / "m.elf").write_bytes(built.elf)  # an empty machine halts for good in Renode
-        server.command(f"sysbus LoadELF @{tmp_path / 'm.elf'}")
-        vectors = built.symbols["sim_vectors"].address
-        server.command(f"cpu VectorTableOffset {vectors:#x}")
-        server.command(f"machine StartGdbServer {port} true")
-        trace = Gdb(f"127.0.0.1:{port}").run(built, [given], budget=1)
-    finally:
-        with contextlib.suppress(SimharnessError):
-            server.close()
+    with renode_stub(tmp_path, built) as target:
+        trace = Gdb(target).run(built, [given], budget=1)
 
     assert trace.outputs == (small_model.expected(given),)
     assert trace.engine.version.endswith("SysTick" if core == "m0plus" else "DWT CYCCNT")
 
 
-@needs_qemu
-def test_measure_then_calibrate(tmp_path: Path) -> None:
-    """One loop: a board with wait states, two measured networks, a fitted board file, a new run."""
-    chip = default_chip("m4").path.read_text(encoding="utf-8")
-    own, csv_file, fitted = (tmp_path / n for n in ("own.toml", "mine.csv", "fitted.toml"))
-    own.write_text(chip.replace("0x0800_0000", "0x0000_0000"), encoding="utf-8")
-    machine = ["--board", str(own)]
-    with qemu_stub(shift=5) as (target, _process):
-        command = ["measure", "--target", target, *machine, LENET, LENET, "-o", str(csv_file)]
-        assert cli.main(command) == 0
-    first, second = csv.DictReader(csv_file.read_text().splitlines())
-    assert int(first["stall_cycles"]) > 0
-    # 0.8 ticks an instruction, and within one tick the same again
-    assert abs(int(first["measured_cycles"]) - int(second["measured_cycles"])) <= 1
-
-    assert cli.main(["calibrate", str(csv_file), *machine, "-o", str(fitted)]) == 0
+def calibrated(folder: Path, target: str, board: str) -> list[dict[str, str]]:
+    """The whole loop: measure a network and the micro-benchmarks, calibrate, run on the fitted
+    board, measure again beside its predictions. The second measurement's rows."""
+    mine, again, fitted = (folder / n for n in ("mine.csv", "again.csv", "fitted.toml"))
+    measure = ["measure", "--micro", "--target", target, "--board"]
+    assert cli.main([*measure, board, LENET, "-o", str(mine)]) == 0
+    assert cli.main(["calibrate", str(mine), "--board", board, "-o", str(fitted)]) == 0
     assert 'status = "fitted"' in fitted.read_text()
     assert cli.main(["run", "--board", str(fitted), LENET]) == 0
+    assert cli.main([*measure, str(fitted), LENET, "-o", str(again)]) == 0
+    before, after = (list(csv.DictReader(p.read_text().splitlines())) for p in (mine, again))
+    assert [r["workload"] for r in before] == [r["workload"] for r in after]
+    assert [r["core_cycles"] for r in before] == [r["core_cycles"] for r in after]
+    return after
+
+
+@pytest.mark.needs("renode", "arm-none-eabi-gcc")
+def test_the_loop_on_renode(tmp_path: Path) -> None:
+    """Renode's CYCCNT counts an instruction as a cycle, so micro-benchmarks come out exactly."""
+    chip = default_chip("m4")
+    booted = small_model.image("m4", memories(chip), measuring=True)
+    with renode_stub(tmp_path, booted) as target:
+        rows = calibrated(tmp_path, target, chip.name)
+
+    measured = {r["workload"]: int(r["measured_cycles"]) for r in rows}
+    assert {r["counter"] for r in rows} == {"DWT CYCCNT"}
+    # 64 and 4 * 64 instructions a round, with the same ones around them.
+    difference = measured["micro:m4_smlad_x4"] - measured["micro:m4_ldm8"]
+    assert difference == micro_program.ROUNDS * 64 * 3
+
+
+@needs_qemu
+def test_the_loop_on_qemu(tmp_path: Path) -> None:
+    """A board with wait states; its SysTick makes 0.8 ticks an instruction."""
+    chip = default_chip("m4").path.read_text(encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(chip.replace("0x0800_0000", "0x0000_0000"), encoding="utf-8")
+    with qemu_stub(shift=5) as (target, _process):
+        rows = calibrated(tmp_path, target, str(own))
+
+    assert int(rows[0]["stall_cycles"]) > 0
+    measured = {r["workload"]: int(r["measured_cycles"]) for r in rows}
+    difference = measured["micro:m4_smlad_x4"] - measured["micro:m4_ldm8"]
+    assert difference == pytest.approx(0.8 * micro_program.ROUNDS * 64 * 3, abs=2)
+
+
+def test_nothing_to_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["measure", "--target", "127.0.0.1:1", "--core", "m4"]) == 2
+    assert "micro-benchmarks" in capsys.readouterr().err

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import test_microbench_memory
 from elftools.elf.elffile import ELFFile
-from microbench import CORE_BENCHES, MEMORY_BENCHES, SECOND_HALVES, Microbench
 
 from cycle_models.core import Core, core_names, load_core, read_core
 from cycle_models.decode import Decoder
 from cycle_models.profile import Block, CodeImage, Edge, Profile, Segment
 from cycle_models.timing import time_profiles
+from simharness.bench.microbench import CORE_BENCHES, MEMORY_BENCHES, SECOND_HALVES, Microbench
 
 _CPU = {
     "m0": "cortex-m0",
