@@ -40,22 +40,26 @@ def key(model: str | Path, options: RunOptions) -> str:
     and where our files have changed since this process started.
     """
     state = pristine.state()
-    if state == "changed" or options.engine != _ENGINE or _touched():
+    if state == "changed" or options.engine != _ENGINE:
         return ""
     try:
-        path = zoo.resolve(model)
-        content = path.read_bytes()
-        beside = [path.parent / name for name in data_files(content)]
-        files = [*beside, options.inputs, _board_file(options.board)]
-        hashes = [sha256(Path(p)) for p in files if p]
-        from simharness.toolchain import compilers
-
-        compiler = compilers.find(options.toolchain)
-        program = Path(compiler.command[0]).stat()
+        return "" if _touched() else _key(model, options, state)
     except (OSError, SimharnessError):
         return ""
+
+
+def _key(model: str | Path, options: RunOptions, state: str) -> str:
+    from simharness.toolchain import compilers
+
+    path = zoo.resolve(model)
+    content = path.read_bytes()
+    beside = [path.parent / name for name in data_files(content)]
+    files = [*beside, options.inputs, _board_file(options.board)]
+    compiler = compilers.find(options.toolchain)
+    program = Path(compiler.command[0]).stat()
     return cache.key(
-        "report 2", state, content, str(model), shown_path(path), repr(options), *hashes,
+        "report 2", state, content, str(model), shown_path(path), repr(options),
+        *(sha256(Path(p)) for p in files if p),
         repr((compiler, program.st_size, program.st_mtime_ns)), _sources(), _host(), *_settings(),
     )  # fmt: skip
 
