@@ -218,6 +218,23 @@ BROKEN = {
     "nn_softmax_s8": (("largest = x[k] > largest", "largest = x[k] < largest"),),
     "nn_pad": (("2 * last - at", "2 * last + 1 - at"),),
     "nn_maxpool_s8": (("int8_t best = -128", "int8_t best = 0"),),
+    "nn_prelu_s8": (
+        ("real > 0.0f ? real :", "real > 1.0f ? real :"),
+        ("slope[j], factor[j]", "slope[0], factor[j]"),
+    ),
+    "nn_layernorm_f32": (
+        ("sqrt_f32(variance + epsilon)", "sqrt_f32(variance + 2.0f * epsilon)"),
+        ("k < fours ?", "k > fours ?"),
+    ),
+    "nn_gru_f32": (
+        ("late != NULL ? gate : gate * state[j]", "gate"),
+        ("state[j] = y[j];", "state[j] = y[0];"),
+    ),
+    "nn_lstm_f32": (
+        ("cell_start != NULL ? cell_start[j] : 0.0f", "0.0f"),
+        ("keep * cell[j]", "cell[j]"),
+    ),
+    "nn_argmax_s8": (("last != 0 &&", "last == 0 &&"),),
 }
 
 
