@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Fuse clamps into the operators before them, and join look-up tables that follow each other.
 
-A clamp also crosses what lies between it and such an operator when it commutes: moving values, and
-taking a maximum.
+A clamp also crosses what lies between it and such operators when it commutes: moving and joining
+values, and taking a maximum.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from codegen.ops import (
     AvgPoolS8,
     BinaryF32,
     BinaryS8,
+    Concat,
     ConvF32,
     ConvS8,
     DenseF32,
@@ -89,21 +90,35 @@ def clamp_of(table: Array) -> tuple[int, int] | None:
 
 
 def _fuse_clamp(edit: Edit, node: Node, lo: float, hi: float) -> bool:
-    """Tighten the clamp of the operator that the values come from; False when it has none."""
-    name = node.inputs[0]
-    maker = edit.maker(name)
-    while maker is not None and edit.only_use(name) and isinstance(maker.op, _COMMUTES):
-        name = maker.inputs[0]
-        maker = edit.maker(name)
-    if maker is None or not edit.only_use(name):
+    """Tighten the clamps of the operators that the values come from; False when one has none."""
+    sources = _sources(edit, node.inputs[0])
+    clamped = [_clamped(source.op, lo, hi) for source in sources]
+    if not sources or None in clamped:
         return False
-    clamped = _clamped(maker.op, lo, hi) if not isinstance(maker.op, _COMMUTES) else None
-    if clamped is None:
-        return False
-    origin = tuple(dict.fromkeys((*maker.origin, *node.origin)))
-    edit.swap(maker, replace(maker, op=clamped, origin=origin))
+    for source, op in zip(sources, clamped, strict=True):
+        assert op is not None
+        origin = tuple(dict.fromkeys((*source.origin, *node.origin)))
+        edit.swap(source, replace(source, op=op, origin=origin))
     edit.replace(node.outputs[0], node.inputs[0])
     return True
+
+
+def _sources(edit: Edit, name: str) -> list[Node]:
+    """What computed the values that nobody else reads, before all that commutes; else nothing."""
+    sources: list[Node] = []
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        maker = edit.maker(name)
+        if maker is None or not edit.only_use(name):
+            return []
+        if isinstance(maker.op, Concat):
+            waiting += maker.inputs
+        elif isinstance(maker.op, _COMMUTES):
+            waiting.append(maker.inputs[0])
+        else:
+            sources.append(maker)
+    return sources
 
 
 def _clamped(op: object, lo: float, hi: float) -> Op | None:

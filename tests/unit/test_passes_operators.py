@@ -173,3 +173,19 @@ def test_places_are_results_only(tmp_path: Path) -> None:
     m.add("Add", m.add("ArgMax", "x"), m.const([1], "int64"), out="y")
     with pytest.raises(UnsupportedError, match="int64"):
         lower(load(m.save(tmp_path)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_a_clamp_behind_the_phases_is_in_each_of_them(tmp_path: Path, dtype: str) -> None:
+    m = Model([1, 4, 5, 4], dtype, dtype)
+    x = "x" if dtype == "float32" else m.dequantize("x", 0.1, 3)
+    w = m.const(RNG.standard_normal((4, 3, 3, 3))) if dtype == "float32" else m.weights(4, 3, 3, 3)
+    x = m.add("ConvTranspose", x, w, strides=[2, 2])
+    if dtype == "int8":
+        x = m.requantize(x, 0.317, 5)
+    x = m.add("Clip", x, m.const(-1.0), m.const(2.0), out="y" if dtype == "float32" else "")
+    if dtype == "int8":
+        m.quantize(x, 0.317, 5, out="y")
+    graph = checked(m, tmp_path)
+    assert not {"LutS8", "UnaryF32"} & set(kinds(graph))
+    assert kinds(graph).count("ConvF32" if dtype == "float32" else "ConvS8") == 4
