@@ -2,6 +2,7 @@
 // The memory simulator: what a block's fetches and data accesses cost.
 #include "memsim.h"
 
+#include "memsim_memo.h"
 #include "memsim_store.h"
 #include "memsim_tags.h"
 
@@ -61,6 +62,13 @@ ms_sim *ms_new(const ms_config *config, uint32_t bucket_count) {
     sim->stores[i].config = config->stores[i];
     sim->stores[i].backwards = backwards;
   }
+  for (uint32_t i = 0; i < config->region_count; i++) {
+    const ms_region_config *r = &config->regions[i];
+    if (r->store == MS_NONE || r->fetch_cache == MS_NONE) continue;
+    store *s = &sim->stores[r->store];
+    if (s->memos == NULL && memo_fits(s, &sim->caches[r->fetch_cache]))
+      s->memos = calloc(MEMOS, sizeof(memo));  // without it, fetches only take longer
+  }
   if (!complete) {
     ms_free(sim);
     return NULL;
@@ -72,6 +80,7 @@ ms_sim *ms_new(const ms_config *config, uint32_t bucket_count) {
 void ms_free(ms_sim *sim) {
   if (sim == NULL) return;
   for (uint32_t i = 0; i < MS_CACHES; i++) free(sim->caches[i].lines);
+  for (uint32_t i = 0; i < MS_STORES; i++) free(sim->stores[i].memos);
   free(sim->totals);
   free(sim);
 }
@@ -156,19 +165,14 @@ static int fetch_at_once(ms_sim *sim, const ms_region_config *r, uint32_t at, ui
   return holds_all(c, at, last);
 }
 
-// Fetches the sectors of a block in order; after each one the prefetcher looks for the next.
-static void fetch_block(ms_sim *sim, const ms_region_config *r, uint32_t pc, uint32_t size) {
+// Fetches the sectors from `at` to `last` in order; after each one the prefetcher looks for the
+// next. Returns the stall.
+static uint64_t fetch_in_order(ms_sim *sim, const ms_region_config *r, uint32_t pc, uint32_t size,
+                               uint32_t at, uint32_t last) {
   store *s = &sim->stores[r->store];
   cache *c = r->fetch_cache == MS_NONE ? NULL : &sim->caches[r->fetch_cache];
-  const uint32_t bytes = c == NULL ? s->config.beat_bytes : c->config.sector_bytes;
-  const uint32_t last = (pc + size - 1) & ~(bytes - 1);
-  uint32_t at = pc & ~(bytes - 1);
-  if (at == sim->fetched) at += bytes;
-  if (at > last) return;
   ms_totals *totals = &sim->totals[sim->bucket];
-  totals->fetch_reads += (last - at) / bytes + 1;
-  sim->fetched = last;
-  if (c != NULL && fetch_at_once(sim, r, at, last)) return;
+  const uint32_t bytes = c == NULL ? s->config.beat_bytes : c->config.sector_bytes;
   const uint32_t core = sim->block.core, prefetches = s->config.prefetch;
   uint64_t now = sim->now;
   line *l = c == NULL ? NULL : find(c, at);
@@ -204,9 +208,54 @@ static void fetch_block(ms_sim *sim, const ms_region_config *r, uint32_t pc, uin
       totals->reads++;
     }
   }
-  charge(sim, s, &totals->fetch, now - sim->now);
-  sim->now = now;
+  return now - sim->now;
 }
+
+// The same, from memory where the same block met the same state before.
+static uint64_t fetch_as_before(ms_sim *sim, const ms_region_config *r, uint32_t pc, uint32_t size,
+                                uint32_t at, uint32_t last) {
+  store *s = &sim->stores[r->store];
+  cache *c = &sim->caches[r->fetch_cache];
+  ms_totals *totals = &sim->totals[sim->bucket];
+  memo_key key = memo_state(s, c, sim->now);
+  key.region = r;
+  key.pc = pc;
+  key.size = size;
+  key.core = sim->block.core;
+  key.at = at;
+  memo *m = memo_slot(s, &key);
+  if (memcmp(&m->before, &key, sizeof key) == 0) {
+    memo_apply(m, s, c, sim->now);
+    totals->fetch_misses += m->misses;
+    totals->reads += m->reads;
+    return m->took;
+  }
+  const uint64_t misses = totals->fetch_misses, reads = totals->reads;
+  const uint64_t took = fetch_in_order(sim, r, pc, size, at, last);
+  memo_keep(m, &key, s, c, sim->now, took, (uint32_t)(totals->fetch_misses - misses),
+            (uint32_t)(totals->reads - reads));
+  return took;
+}
+
+static void fetch_block(ms_sim *sim, const ms_region_config *r, uint32_t pc, uint32_t size) {
+  store *s = &sim->stores[r->store];
+  cache *c = r->fetch_cache == MS_NONE ? NULL : &sim->caches[r->fetch_cache];
+  const uint32_t bytes = c == NULL ? s->config.beat_bytes : c->config.sector_bytes;
+  const uint32_t last = (pc + size - 1) & ~(bytes - 1);
+  uint32_t at = pc & ~(bytes - 1);
+  if (at == sim->fetched) at += bytes;
+  if (at > last) return;
+  ms_totals *totals = &sim->totals[sim->bucket];
+  totals->fetch_reads += (last - at) / bytes + 1;
+  sim->fetched = last;
+  if (c != NULL && fetch_at_once(sim, r, at, last)) return;
+  const int remember = c != NULL && s->memos != NULL && memo_fits(s, c) && s->filled <= sim->now;
+  const uint64_t stall = remember ? fetch_as_before(sim, r, pc, size, at, last)
+                                  : fetch_in_order(sim, r, pc, size, at, last);
+  charge(sim, s, &totals->fetch, stall);
+  sim->now += stall;
+}
+
 
 static void simulate_block(ms_sim *sim, uint32_t pc, uint32_t size, const ms_cost *cost) {
   const ms_region_config *r = region_at(sim, pc, &sim->recent_code);

@@ -18,8 +18,11 @@ typedef struct {
   uint64_t start;
 } fill;
 
+typedef struct memo memo;
+
 typedef struct {
   ms_store_config config;
+  memo *memos;          // NULL where nothing is remembered
   int backwards;        // time may go back a little
   uint64_t busy;        // until when, fetches that are still to come included
   uint64_t reads_end;   // when the last of the reads below ends
@@ -35,7 +38,7 @@ typedef struct {
 } store;
 
 static void store_reset(store *s) {
-  *s = (store){.config = s->config, .backwards = s->backwards, .prefetched = MS_NONE, .next = MS_NONE};
+  *s = (store){.config = s->config, .memos = s->memos, .backwards = s->backwards, .prefetched = MS_NONE, .next = MS_NONE};
   for (uint32_t k = 0; k < FILLS; k++) s->fills[k] = (fill){MS_NONE, 1, 0, 0};
 }
 

@@ -171,7 +171,7 @@ def test_weights_in_flash_wait_once_per_read_of_the_array(library: ctypes.CDLL) 
 
 
 def test_weights_in_flash_without_a_data_cache(library: ctypes.CDLL) -> None:
-    """Cortex-M0+ of STM32G0 has no data cache (RM0490 4.3.3, the same interface): every load waits."""
+    """No data cache on Cortex-M0+ (RM0490 4.3.3, the same interface): every load waits."""
     states = memory_system(load_chip("STM32G0B1")).wait_states
     assert _stream(library, "STM32G0B1", 0x0800_0000, 8) == [states] * 8
 
