@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata, util
 
@@ -54,16 +54,20 @@ def add(commands: Commands) -> None:
         "doctor",
         help="say what is installed and what is missing",
         description="Say what is installed, what each missing piece would add, and how to get it. "
-        "Exits with 3 when something needed is missing.",
+        "Exits with 3 when something is missing that every command needs, or the one that is "
+        "given: 'simharness doctor run --engine renode', 'simharness doctor crosscheck'.",
     )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     add_talk_options(parser)
+    parser.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="COMMAND ...", help="a command to be checked for"
+    )
     parser.set_defaults(handler=handle)
 
 
 def handle(arguments: argparse.Namespace, talk: Talk) -> int:
     """Print the findings."""
-    found = list(findings())
+    found = [*findings(), *asked(arguments.words)]
     if arguments.format == "json":
         print(json.dumps([asdict(f) for f in found], indent=2))
     else:
@@ -92,6 +96,40 @@ def findings() -> Iterator[Finding]:
         "native counter", _counter(), False,
         "counts 8 to 30 times faster than Python; the figures are the same", f"{pip} ziglang",
     )  # fmt: skip
+
+
+def asked(words: Sequence[str]) -> Iterator[Finding]:
+    """What a command line needs beyond what all need: its engines, its server, its compiler.
+
+    Raises UsageError for an engine that nobody knows.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--engine", action="append", default=[])
+    parser.add_argument("--target")
+    parser.add_argument("--toolchain")
+    given, _ = parser.parse_known_args(words)
+    names = [*given.engine, *([f"gdb:{given.target}"] if given.target else [])]
+    for name in names:
+        yield _engine(name)
+    if words and words[0] == "crosscheck" and not names:
+        others = [_engine(name) for name in ("qemu", "renode")]
+        present = " and ".join(f"{f.name} {f.version}" for f in others if f.version)
+        yield Finding(
+            "second emulator", present, True, "is what crosscheck compares with", others[0].remedy
+        )
+    if given.toolchain == "gcc":
+        name, purpose, remedy = _PROGRAMS[0]
+        yield Finding(name, _program(name), True, purpose, remedy)
+
+
+def _engine(name: str) -> Finding:
+    from simharness import engines
+
+    engine = engines.engine(name)
+    absent = engine.missing()
+    version = "" if absent else engine.describe().version
+    remedy = f"{absent.what}; {absent.remedy}" if absent else ""
+    return Finding(f"engine {engine.name}", version, True, "was asked for", remedy)
 
 
 def _package(name: str) -> str:
