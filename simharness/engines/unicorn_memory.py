@@ -24,7 +24,7 @@ from cycle_models.profile import CodeImage
 from cycle_models.timing import MemoryStalls
 from simharness import native
 from simharness.engines.unicorn import invoke
-from simharness.engines.unicorn_count import RUN, UNLIMITED, Counter, NativeCounter
+from simharness.engines.unicorn_count import RUN, Counter, NativeCounter
 from simharness.engines.unicorn_cpu import Cpu, Region
 from simharness.errors import ToolMissingError
 from simharness.image import Image
@@ -90,8 +90,6 @@ class Feed:
     ) -> None:
         if not isinstance(cpu.counter, NativeCounter):
             raise ToolMissingError(f"memory mode needs the native counter: {native.reason()}")
-        # A pause would show the block that it fell on twice.
-        cpu.counter.slice = UNLIMITED
         self._library = _library()
         self._system = system
         self._names = (RUN, *cpu.image.layers)
@@ -108,7 +106,7 @@ class Feed:
 
         self._plan = PlanFunction(plan)
         self._feed = self._library.ms_feed_new(
-            self._sim, cpu.counter.bucket_address, self._plan,
+            self._sim, cpu.counter.bucket_address, cpu.counter.exhausted_address, self._plan,
             ctypes.cast(uclib.uc_reg_read_batch, ctypes.c_void_p),
         )  # fmt: skip
         if not self._sim or not self._feed:
@@ -178,7 +176,7 @@ class Feed:
 def _library() -> ctypes.CDLL:
     library = declare(ctypes.CDLL(str(native.build(str(memory.SOURCE)))))
     library.ms_feed_new.argtypes = (
-        ctypes.c_void_p, ctypes.c_void_p, PlanFunction, ctypes.c_void_p,
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, PlanFunction, ctypes.c_void_p,
     )  # fmt: skip
     library.ms_feed_new.restype = ctypes.c_void_p
     library.ms_feed_free.argtypes = (ctypes.c_void_p,)

@@ -14,6 +14,7 @@ from cycle_models.core import load_core
 from cycle_models.memory import MemorySystem, memory_system
 from simharness import pipeline, zoo
 from simharness.engines.unicorn import invoke
+from simharness.engines.unicorn_count import SLICE, NativeCounter
 from simharness.engines.unicorn_cpu import Cpu
 from simharness.engines.unicorn_memory import Feed, memory_stalls
 from simharness.image import Image
@@ -114,3 +115,18 @@ def test_caches_can_be_switched_off() -> None:
         return sum(s.fetch.mid + s.data.mid for s in stalls.values())
 
     assert total(frozenset({"art_i", "art_d"})) > 2 * total(frozenset())
+
+
+def test_pauses_change_nothing(image: tuple[str, Image]) -> None:
+    """A pause falls on a block, which comes again: it is fed once."""
+    board, built = image
+    stalls = []
+    for pieces in (SLICE, 1000):
+        cpu, feed = _feed(board, built, memory_system(load_chip(board)))
+        assert isinstance(cpu.counter, NativeCounter)
+        cpu.counter.slice = pieces
+        cpu.counter.start(_BUDGET)
+        feed.run(True)
+        invoke(cpu, _values(built), _BUDGET)
+        stalls.append(feed.stalls())
+    assert stalls[0] == stalls[1]
