@@ -229,9 +229,9 @@ def test_packets() -> None:
 
 
 @contextlib.contextmanager
-def renode_stub(folder: Path, booted: Image) -> Iterator[str]:
-    """HOST:PORT of a machine with the memories of `booted`, which it holds: an empty machine halts
-    for good in Renode."""
+def renode_stub(folder: Path, booted: Image) -> Iterator[tuple[str, Server]]:
+    """HOST:PORT of a machine with the memories of `booted`, which it holds because an empty machine
+    halts for good in Renode, and its server."""
     server = Server(renode_server.program() or "")
     port = free_port()
     try:
@@ -242,7 +242,7 @@ def renode_stub(folder: Path, booted: Image) -> Iterator[str]:
         server.command(f"sysbus LoadELF @{folder / 'm.elf'}")
         server.command(f"cpu VectorTableOffset {booted.symbols['sim_vectors'].address:#x}")
         server.command(f"machine StartGdbServer {port} true")
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", server
     finally:
         with contextlib.suppress(SimharnessError):
             server.close()
@@ -253,11 +253,21 @@ def renode_stub(folder: Path, booted: Image) -> Iterator[str]:
 def test_renode_stub(core: str, tmp_path: Path) -> None:
     """Renode's stub: load, run, measure; its CYCCNT counts instructions."""
     built, given = small_model.image(core, ROOMY, measuring=True), small_model.values(0)
-    with renode_stub(tmp_path, built) as target:
+    with renode_stub(tmp_path, built) as (target, _server):
         trace = Gdb(target).run(built, [given], budget=1)
 
     assert trace.outputs == (small_model.expected(given),)
     assert trace.engine.version.endswith("SysTick" if core == "m0plus" else "DWT CYCCNT")
+
+
+@pytest.mark.needs("renode", "arm-none-eabi-gcc")
+def test_renode_killed_in_mid_run(tmp_path: Path) -> None:
+    """As with QEMU's stub: a clear error at once."""
+    endless = small_model.image("m4", ROOMY, "for (;;) sink = 2;", measuring=True)
+    with renode_stub(tmp_path, endless) as (target, server):
+        threading.Timer(3.0, server.close).start()
+        with pytest.raises(FaultError, match=r"closed the connection|connection broke"):
+            run(target, endless, seconds=60.0)
 
 
 def calibrated(folder: Path, target: str, board: str) -> list[dict[str, str]]:
@@ -281,7 +291,7 @@ def test_the_loop_on_renode(tmp_path: Path) -> None:
     """Renode's CYCCNT counts an instruction as a cycle, so micro-benchmarks come out exactly."""
     chip = default_chip("m4")
     booted = small_model.image("m4", memories(chip), measuring=True)
-    with renode_stub(tmp_path, booted) as target:
+    with renode_stub(tmp_path, booted) as (target, _server):
         rows = calibrated(tmp_path, target, chip.name)
 
     measured = {r["workload"]: int(r["measured_cycles"]) for r in rows}
