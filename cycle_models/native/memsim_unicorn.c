@@ -47,7 +47,6 @@ typedef struct {
 typedef struct {
   ms_sim *sim;
   const uint32_t *bucket;  // whose time it is, kept by the block counter; NULL: always 0
-  const uint32_t *paused;  // not 0: the counter stops before this block, which comes again; or NULL
   ms_plan_fn plan;
   ms_reg_fn reg_read;
   ms_host hosts[MS_HOSTS];
@@ -59,8 +58,7 @@ typedef struct {
   uint64_t seen, unseen;   // data accesses
 } ms_feed;
 
-ms_feed *ms_feed_new(ms_sim *sim, const uint32_t *bucket, const uint32_t *paused, ms_plan_fn plan,
-                     ms_reg_fn reg_read);
+ms_feed *ms_feed_new(ms_sim *sim, const uint32_t *bucket, ms_plan_fn plan, ms_reg_fn reg_read);
 int ms_feed_host(ms_feed *feed, uint32_t origin, uint32_t size, const uint8_t *host);
 void ms_feed_free(ms_feed *feed);
 void ms_feed_run(ms_feed *feed, int running);
@@ -68,13 +66,11 @@ int ms_feed_ok(const ms_feed *feed);
 double ms_feed_unseen(const ms_feed *feed);  // share of data accesses
 void ms_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 
-ms_feed *ms_feed_new(ms_sim *sim, const uint32_t *bucket, const uint32_t *paused, ms_plan_fn plan,
-                     ms_reg_fn reg_read) {
+ms_feed *ms_feed_new(ms_sim *sim, const uint32_t *bucket, ms_plan_fn plan, ms_reg_fn reg_read) {
   ms_feed *f = calloc(1, sizeof *f);
   if (f == NULL) return NULL;
   f->sim = sim;
   f->bucket = bucket;
-  f->paused = paused;
   f->plan = plan;
   f->reg_read = reg_read;
   f->room = 1024;
@@ -182,7 +178,7 @@ static void run_plan(ms_feed *f, const ms_plan *plan, uint32_t *r) {
 void ms_on_block(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
   ms_feed *f = user;
   const uint32_t pc = (uint32_t)address & ~1u;
-  if (!f->running || size == 0 || (f->paused != NULL && *f->paused)) return;
+  if (!f->running || size == 0) return;
   ms_known *k = slot(f->known, f->room, pc, size);
   if (k->size == 0) {
     if (2 * f->count >= f->room) {

@@ -204,11 +204,6 @@ class NativeCounter:
         return ctypes.addressof(self._state) + native.State.bucket.offset
 
     @property
-    def exhausted_address(self) -> int:
-        """Where it lies whether the budget has run out, for other native callbacks."""
-        return ctypes.addressof(self._state) + native.State.exhausted.offset
-
-    @property
     def stray(self) -> int | None:
         return int(self._state.stray_pc) if self._state.stray else None
 

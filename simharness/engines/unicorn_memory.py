@@ -106,7 +106,7 @@ class Feed:
 
         self._plan = PlanFunction(plan)
         self._feed = self._library.ms_feed_new(
-            self._sim, cpu.counter.bucket_address, cpu.counter.exhausted_address, self._plan,
+            self._sim, cpu.counter.bucket_address, self._plan,
             ctypes.cast(uclib.uc_reg_read_batch, ctypes.c_void_p),
         )  # fmt: skip
         if not self._sim or not self._feed:
@@ -176,7 +176,7 @@ class Feed:
 def _library() -> ctypes.CDLL:
     library = declare(ctypes.CDLL(str(native.build(str(memory.SOURCE)))))
     library.ms_feed_new.argtypes = (
-        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, PlanFunction, ctypes.c_void_p,
+        ctypes.c_void_p, ctypes.c_void_p, PlanFunction, ctypes.c_void_p,
     )  # fmt: skip
     library.ms_feed_new.restype = ctypes.c_void_p
     library.ms_feed_free.argtypes = (ctypes.c_void_p,)

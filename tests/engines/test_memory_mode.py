@@ -118,7 +118,7 @@ def test_caches_can_be_switched_off() -> None:
 
 
 def test_pauses_change_nothing(image: tuple[str, Image]) -> None:
-    """A pause falls on a block, which comes again: it is fed once."""
+    """A pause falls on a block, which comes again: Unicorn shows it to the feed only then."""
     board, built = image
     stalls = []
     for pieces in (SLICE, 1000):
