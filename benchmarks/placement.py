@@ -11,7 +11,7 @@ from simharness.errors import UsageError
 
 PLACEMENTS = {
     "STM32F746": (
-        "", "code=itcm", "arena=dtcm", "code=itcm,arena=dtcm", "weights=sram",
+        "", "code=flash_itcm", "code=itcm", "arena=dtcm", "code=itcm,arena=dtcm", "weights=sram",
         "code=itcm,weights=sram,arena=dtcm", "code=sram,weights=sram", "arena=sdram",
         "weights=qspi", "weights=qspi,arena=sdram", "arena=itcm+sram", "arena=sram+itcm",
         "arena=dtcm+sram,data=sdram,stack=dtcm",

@@ -32,12 +32,14 @@ class Toolchain:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A memory of the machine that the image was linked for."""
+    """A memory of the machine that the image was linked for; `alias_of` names the one that it shows
+    at another address, "" for none."""
 
     name: str
     origin: int
     size_bytes: int
     writable: bool
+    alias_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

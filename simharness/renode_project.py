@@ -30,10 +30,13 @@ _PAGE_BYTES = 1024  # Renode refuses memories that are no multiple of it
 def platform(core: str, memories: Sequence[Memory]) -> str:
     """The .repl of a machine: its memories, interrupt controller, core, DWT and semihosting."""
     lines = []
-    for memory in memories:
+    for memory in (m for m in memories if not m.alias_of):
         size = -(-memory.size_bytes // _PAGE_BYTES) * _PAGE_BYTES
+        seen = [m.origin for m in memories if memory.name in (m.name, m.alias_of)]
+        places = "; ".join(f"sysbus {origin:#010x}" for origin in seen)
         lines += [
-            f"{_identifier(memory.name)}: Memory.MappedMemory @ sysbus {memory.origin:#010x}",
+            f"{_identifier(memory.name)}: Memory.MappedMemory @ "
+            + (f"{{ {places} }}" if len(seen) > 1 else places),
             f"    size: {size:#x}",
             "",
         ]

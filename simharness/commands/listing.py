@@ -76,7 +76,11 @@ def _boards() -> Rows:
     for chip in map(load_chip, chip_names()):
         rows.append({
             "board": chip.name, "core": chip.core, "clock_hz": chip.clock_default_hz,
-            "memory_bytes": {m.name: m.size_bytes for m in chip.memories if not m.alias_of},
+            "memory_bytes": {
+                m.name: m.size_bytes
+                for m in chip.memories
+                if m.alias_of in ("", chip.placement["code"])
+            },
             "place": ",".join(f"{kind}={memory}" for kind, memory in chip.placement.items()),
             "description": chip.description,
         })  # fmt: skip

@@ -68,6 +68,11 @@ def moved(chip: Chip, placement: Placement, where: Board) -> Chip:
         (m for m in chip.memories if m.name in placement.names()),
         key=lambda m: (m.name != placement.boot, m.origin),
     )
+    if mirror := next((m.name for m in used if m.alias_of), ""):
+        raise UsageError(
+            f"QEMU's {where.machine} shows no memory twice, so nothing can lie in {mirror} of "
+            f"{chip.name}: use --engine unicorn or renode"
+        )
     # What boots goes where the board starts to execute; the rest to RAM first.
     flash, *ram = where.memories
     free = {m.origin: m.origin for m in (*ram, flash)}

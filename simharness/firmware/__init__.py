@@ -123,6 +123,7 @@ def link_script(
         placement=placement,
         arenas=tuple(zip(arenas, placement.arena, strict=True)),
         code_copied=placement.code in writable,
+        code_alias_of=next((m.alias_of for m in memories if m.name == placement.code), ""),
         weights_copied=placement.weights in writable,
         stack_bytes=stack_bytes,
         guard_bytes=GUARD_BYTES,

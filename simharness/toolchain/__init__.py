@@ -80,7 +80,7 @@ def build(
     Raises BuildError with the compiler's words, UsageError, ToolMissingError.
     """
     compiler = compilers.find(toolchain)
-    memories = layout.memories(chip)
+    memories = layout.memories(chip, place)
     wish, fallback = layout.wish(chip, place, len(arenas)), layout.fallbacks(chip)
     bad = [name for name in sources if not _SAFE_NAME.fullmatch(name)]
     if bad:

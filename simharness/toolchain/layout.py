@@ -86,12 +86,15 @@ ROOMY = (
 """A machine on which everything fits: for kernels, experiments and benches."""
 
 
-def memories(chip: ChipLike | Iterable[Memory]) -> tuple[Memory, ...]:
-    """The memories that a program may be linked into: those of the chip without its aliases."""
+def memories(chip: ChipLike | Iterable[Memory], asked: Asked = NOTHING_ASKED) -> tuple[Memory, ...]:
+    """The memories that a program may be linked into: those of the chip, and an alias of one where
+    code is to run."""
     if isinstance(chip, Iterable):
         return tuple(chip)
     return tuple(
-        Memory(m.name, m.origin, m.size_bytes, m.writable) for m in chip.memories if not m.alias_of
+        Memory(m.name, m.origin, m.size_bytes, m.writable, m.alias_of)
+        for m in chip.memories
+        if not m.alias_of or m.name == asked.code
     )
 
 
@@ -243,7 +246,13 @@ def roomy(chip: Sequence[Memory], placement: Placement) -> tuple[Memory, ...]:
     def grow(memory: Memory, end: int) -> Memory:
         free = NULL_BYTES if memory.origin == 0 and memory.name != placement.boot else 0
         size = min(end - memory.origin, memory.size_bytes + _ROOM_BYTES)
-        return Memory(identifier(memory.name), memory.origin + free, size - free, memory.writable)
+        return replace(
+            memory,
+            name=identifier(memory.name),
+            origin=memory.origin + free,
+            size_bytes=size - free,
+            alias_of=memory.alias_of and identifier(memory.alias_of),
+        )
 
     return tuple(grow(m, end) for m, end in zip(used, ends, strict=True))
 

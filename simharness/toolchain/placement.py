@@ -36,7 +36,8 @@ def parse(text: str, chip: Chip) -> Asked:
     Raises UsageError on an unknown kind (listing the known ones), an unknown memory (listing the
     chip's), and a memory that cannot hold the kind.
     """
-    memories = {m.name.lower(): m for m in chip.memories if not m.alias_of}
+    boot = chip.placement["code"]
+    memories = {m.name.lower(): m for m in chip.memories if m.alias_of in ("", boot)}
     found: dict[str, tuple[str, ...]] = {}
     for part in text.split(",") if text.strip() else ():
         where = f"--place {part.strip()}"
@@ -64,6 +65,8 @@ def parse(text: str, chip: Chip) -> Asked:
 
 
 def _check(kind: str, memory: ChipMemory, chip: Chip, where: str) -> None:
+    if kind != "code" and memory.alias_of:
+        raise UsageError(f"{where}: {memory.name} is {memory.alias_of} again, for code only")
     if kind == "code" and not memory.executable:
         raise UsageError(f"{where}: {chip.name} cannot execute from {memory.name}")
     if kind in ("data", "arena", "stack") and not memory.writable:

@@ -116,6 +116,22 @@ def test_external_memory_is_slow() -> None:
     assert stalls("STM32F746", "arena=sram")["external"] == 0
 
 
+@pytest.mark.parametrize("toolchain", ["auto", "zig"])
+def test_code_runs_at_the_second_address_of_the_flash(toolchain: str) -> None:
+    """On Cortex-M7 of STM32F7 that is the ITCM bus, behind the ART accelerator, not behind AXI."""
+    made = built("STM32F746", "code=flash_itcm", toolchain)
+    chip, image = load_chip("STM32F746"), made.image
+    flash, mirror = chip.memory("flash"), chip.memory("flash_itcm")
+    parsed = elf.parse(image.elf)
+    address, size = parsed.places[".text"]
+    there = address - mirror.origin + flash.origin
+    loaded = {s.address: s.data for s in parsed.load}
+
+    assert mirror.origin < address < address + size <= mirror.end
+    assert any(a <= there and there + size <= a + len(data) for a, data in loaded.items())
+    assert run("STM32F746", "code=flash_itcm", toolchain=toolchain).ok
+
+
 def test_an_overflowing_wish_is_a_program_that_does_not_fit() -> None:
     found = run("STM32F746", "weights=itcm")
     fit = {m.name: m.shortfall_bytes for m in found.results.fit.memories}
@@ -130,13 +146,17 @@ def test_an_overflowing_wish_is_a_program_that_does_not_fit() -> None:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("weights=rom", "no memory 'rom'; it has itcm (16 KiB), flash (1024 KiB, read-only)"),
+        (
+            "weights=rom",
+            "no memory 'rom'; it has itcm (16 KiB), flash_itcm (1024 KiB, read-only), flash (1",
+        ),
         ("kernels=itcm", "kinds are code, weights, data, arena, stack"),
         ("itcm", "write KIND=MEMORY"),
         ("code=itcm,code=sram", "placed twice"),
         ("arena=flash", "flash of STM32F746 cannot be written"),
         ("code=dtcm", "cannot execute from dtcm"),
-        ("weights=flash_itcm", "no memory 'flash_itcm'"),
+        ("weights=flash_itcm", "flash_itcm is flash again, for code only"),
+        ("data=sram_unstriped", "no memory 'sram_unstriped'"),
     ],
 )
 def test_a_wrong_wish_is_refused(place: str, words: str) -> None:
