@@ -19,7 +19,8 @@ def test_two(sim, core):
     sim("zoo:lenet5-int8", core=core, optimize="size", timing="zero-wait")
 
 def test_watched(sim):
-    sim("zoo:lenet5-int8", core="m4", sanitize=True, gate=False, timing="zero-wait", samples=1)
+    sim("zoo:lenet5-int8", core="m4", reference_kernels=True, sanitize=True, gate=False,
+        timing="zero-wait", samples=1)
 
 def test_three(machine):
     assert machine("m0plus", {"k.c": "int twice(int x) { return 2 * x; }"}).call("twice", 21) == 42
@@ -32,11 +33,11 @@ from codegen.kernels import VARIANTS
 
 plant = os.environ.get("PLANT")
 read = emission.read_header
-POOL = "*y++ = (int8_t)best;"
+POOL = "*y++ = best;"
 
 def planted(name):
     text = read(name)
-    if name == "nn_maxpool_s8_dsp.h":
+    if name == "nn_maxpool_s8.h":
         assert POOL in text
         if plant == "slow":
             text = text.replace(POOL, "for (volatile int32_t i = 0; i < 1; i++) { } " + POOL)
@@ -46,7 +47,7 @@ def planted(name):
             text = text.replace(POOL, "*y++ = (int8_t)(best ^ 1);")
     return text
 
-if plant in ("slow", "wrong"):  # else nothing is touched, so that reports may be reused
+if plant in ("slow", "stray", "wrong"):  # else nothing is touched, so that reports may be reused
     emission.read_header = planted
 if plant == "large":
     for kind in {type(v) for v in VARIANTS}:
