@@ -21,10 +21,9 @@ _STEP = 64 * _KIB
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A QEMU machine: what it is called, which core it has, and where its memories are."""
+    """A QEMU machine: what it is called and where its memories are."""
 
     machine: str
-    cpu: str
     memories: tuple[Memory, ...]
 
 
@@ -33,14 +32,14 @@ _MPS2 = (
     Memory("RAM", 0x2000_0000, 4 * _MEGA, writable=True),
 )
 _BOARDS = {
-    "m0": Board("microbit", "cortex-m0", (
+    "m0": Board("microbit", (
         Memory("FLASH", 0, 256 << 10, writable=False),
         Memory("RAM", 0x2000_0000, 16 << 10, writable=True),
     )),
-    "m3": Board("mps2-an385", "cortex-m3", _MPS2),
-    "m4": Board("mps2-an386", "cortex-m4", _MPS2),
-    "m7": Board("mps2-an500", "cortex-m7", _MPS2),
-    "m33": Board("mps2-an505", "cortex-m33", (
+    "m3": Board("mps2-an385", _MPS2),
+    "m4": Board("mps2-an386", _MPS2),
+    "m7": Board("mps2-an500", _MPS2),
+    "m33": Board("mps2-an505", (
         Memory("FLASH", 0x1000_0000, 4 * _MEGA, writable=False),
         Memory("RAM", 0x3800_0000, 4 * _MEGA, writable=True),
     )),

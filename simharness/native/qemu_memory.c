@@ -81,7 +81,8 @@ static void memory_access(uint32_t at, uint32_t address) {
   while (memory_next < plan->count && plan->accesses[memory_next].at < at) memory_next++;
   if (memory_next == plan->count || plan->accesses[memory_next].at != at) return;
   const access_plan *a = &plan->accesses[memory_next++];
-  for (uint32_t k = 0; k < a->count; k++) simulate_access(memory, address + k * a->size, a->size, (int)a->write);
+  for (uint32_t k = 0; k < a->count; k++)
+    simulate_access(memory, address + k * a->size, a->size, (int)a->write);
 }
 
 // "M bucket ..." with the fields of ms_totals in their order.
