@@ -46,7 +46,7 @@ class Connection:
                 "'openocd -f board/...cfg' (port 3333) or 'pyocd gdbserver' (port 3333)"
             ) from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = b""
+        self._buffer, self._at = b"", 0
 
     def __enter__(self) -> Connection:
         return self
@@ -257,25 +257,36 @@ class Connection:
     def _body(self, end: float) -> tuple[bytes, bool]:
         """The rest of a packet, unpacked, and whether its checksum is right."""
         raw = bytearray()
-        while (byte := self._byte(end)) != b"#":
-            raw += byte
+        mark = -1
+        while mark < 0:
+            self._fill(end)
+            mark = self._buffer.find(b"#", self._at)
+            stop = len(self._buffer) if mark < 0 else mark
+            raw += self._buffer[self._at : stop]
+            self._at = stop
             if len(raw) > _LONGEST:
                 raise TargetError(f"{self.target}: a packet without end")
+        self._at += 1
         check = self._byte(end) + self._byte(end)
         right = check.lower() == b"%02x" % (sum(raw) & 0xFF)
         return unpacked(bytes(raw)), right
 
     def _byte(self, end: float) -> bytes:
+        self._fill(end)
+        self._at += 1
+        return self._buffer[self._at - 1 : self._at]
+
+    def _fill(self, end: float) -> None:
+        """Something to read at `_at`."""
+        if self._at < len(self._buffer):
+            return
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        self._buffer, self._at = self._socket.recv(65536), 0
         if not self._buffer:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
-            self._buffer = self._socket.recv(65536)
-            if not self._buffer:
-                raise TargetError(f"{self.target}: the server closed the connection")
-        byte, self._buffer = self._buffer[:1], self._buffer[1:]
-        return byte
+            raise TargetError(f"{self.target}: the server closed the connection")
 
 
 def escaped(data: bytes) -> bytes:

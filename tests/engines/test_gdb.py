@@ -164,7 +164,7 @@ def test_stubs_that_misbehave(how: How, words: str, monkeypatch: pytest.MonkeyPa
     """Each ends as a fault of the target, with what is wrong."""
     connect = rsp.Connection.__init__
     monkeypatch.setattr(
-        rsp.Connection, "__init__", lambda self, target: connect(self, target, seconds=3.0)
+        rsp.Connection, "__init__", lambda self, target: connect(self, target, seconds=1.0)
     )
     with bad_stub(how) as target, pytest.raises(FaultError, match=words):
         run(target, image("m4"), seconds=1.0)
