@@ -29,7 +29,7 @@ from codegen.ops import (
     View,
 )
 from codegen.passes.edit import Edit
-from codegen.passes.quants import clip_range, quantized
+from codegen.passes.quants import clip_range, quantized, real_literal
 
 MOVES = (View, Transpose, Slice, Pad, Resize, MaxPool, Concat)
 
@@ -50,7 +50,7 @@ def move_quantize(graph: Graph) -> Graph:
 def _hoist(edit: Edit, node: Node, op: Quantize, name: str, target: str, quant: Quant) -> None:
     """Make int8 `target` from float `name`, quantizing as early as may be."""
     maker = edit.maker(name)
-    data = edit.constant(name)
+    data = real_literal(edit, name)
     if data is not None:
         edit.replace(target, edit.new_constant(target, quantized(data, op.scale, op.zp), quant))
     elif maker is not None and isinstance(maker.op, Dequantize) and _same(maker.op, op):

@@ -189,3 +189,12 @@ def test_a_clamp_behind_the_phases_is_in_each_of_them(tmp_path: Path, dtype: str
     graph = checked(m, tmp_path)
     assert not {"LutS8", "UnaryF32"} & set(kinds(graph))
     assert kinds(graph).count("ConvF32" if dtype == "float32" else "ConvS8") == 4
+
+
+def test_a_dequantized_constant_that_is_joined_is_quantized_when_built(tmp_path: Path) -> None:
+    """The class token of a vision transformer, in front of its patches."""
+    m = Model([1, 4, 6], "int8", "int8")
+    token = m.weights(1, 1, 6, scale=0.03, point=4)
+    x = m.add("Concat", token, m.dequantize("x", 0.1, 3), axis=1)
+    m.quantize(x, 0.05, 1, out="y")
+    assert "Quantize" not in kinds(checked(m, tmp_path))
