@@ -44,6 +44,18 @@ class Compiled:
     choices: tuple[Choice, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
 
+    @property
+    def held_bytes(self) -> int:
+        """The most that a layer's scratch holds of copied weights."""
+        return max(
+            (
+                variant.held_bytes(node, self.graph, self.target)
+                for node, variant in zip(self.graph.nodes, self.selection, strict=True)
+                if variant is not None
+            ),
+            default=0,
+        )
+
 
 def compile_model(
     model: str | Path | Graph,

@@ -15,13 +15,15 @@ from codegen.target import Target
 class Plan:
     """How a variant runs one layer. `write` makes the C; what it needs was decided before.
 
-    `extra_instructions`: about how many more than the fastest use of the same C.
+    `extra_instructions`: about how many more than the fastest use of the same C. `held_bytes` of
+    the scratch are a copy of weights.
     """
 
     write: Callable[[], Call]
     scratch_bytes: int = 0
     overlaps: tuple[Overlap, ...] = ()
     extra_instructions: int = 0
+    held_bytes: int = 0
 
 
 _KEPT = 512
@@ -63,6 +65,9 @@ class Planned:
 
     def extra_instructions(self, node: Node, graph: Graph, target: Target) -> int:
         return self._planned(node, graph, target).extra_instructions
+
+    def held_bytes(self, node: Node, graph: Graph, target: Target) -> int:
+        return self._planned(node, graph, target).held_bytes
 
     def emit(self, node: Node, graph: Graph, target: Target) -> Call:
         return self._planned(node, graph, target).write()

@@ -7,9 +7,12 @@ fours), patches (anything). They differ in the order of weights and in scratch.
 
 from __future__ import annotations
 
+from functools import partial
+from math import prod
+
 import numpy as np
 
-from codegen.ir import I8, Graph, Node
+from codegen.ir import I8, Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
@@ -39,12 +42,25 @@ def _tail(made: Stream, requant: Requant, target: Target) -> str:
     )
 
 
-def _held_words(node: Node, graph: Graph, made: Stream, target: Target) -> int:
-    """Words of the stream worth a copy in RAM: all, or none where that costs too much of it."""
+def _held_words(
+    node: Node, graph: Graph, made: Stream, target: Target, may_hold: bool = True
+) -> int | None:
+    """Words of the stream worth a copy in RAM: all, or none where that costs too much of it.
+
+    None where there is nothing to do without.
+    """
     x, y = in_and_out(node, graph)
     affordable = 4 * made.words.size * _HELD_SHARE <= x.size_bytes + y.size_bytes
     slow_flash = target.core != "m7"  # which has a data cache
-    return made.words.size if affordable and slow_flash and target.optimize == "speed" else 0
+    pays = affordable and slow_flash and target.optimize == "speed"
+    if not may_hold:
+        return 0 if pays else None
+    return made.words.size if pays else 0
+
+
+def _waiting(made: Stream, y: Tensor) -> int:
+    """What weights in flash cost, about: for every three columns, a wait in four words."""
+    return made.words.size * (prod(y.shape[:-1]) // 3 + 1) // 4
 
 
 def _call(kernel: str, made: Stream, text: str, target: Target) -> Call:
@@ -75,7 +91,7 @@ def _lead(outputs_end: list[int], inputs_read: list[int], input_bytes: int) -> i
     return max([0, *leads])
 
 
-def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
+def _points(node: Node, graph: Graph, target: Target, may_hold: bool = True) -> Plan | None:
     found = (node.op, None) if isinstance(node.op, DenseS8) else with_residual(node, graph)
     w = _weights(node, graph)
     if found is None or w is None or not _is_target(target):
@@ -107,7 +123,9 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     if made is None or 2 * out_c + 1 > 4095 or made.groups * 24 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_points"
-    hold = _held_words(node, graph, made, target)
+    hold = _held_words(node, graph, made, target, may_hold)
+    if hold is None:
+        return None
 
     def write() -> Call:
         text = (
@@ -123,9 +141,10 @@ def _points(node: Node, graph: Graph, target: Target) -> Plan | None:
     ends = [(r * row_cols + d) * out_c for r in range(rows) for d in done]
     reads = [r * row_step + (d - 1) * col_step + in_c for r in range(rows) for d in done]
     lead = _lead(ends, reads, x.size_bytes)
-    scratch_bytes = 24 * made.groups + 4 * (hold + 7 & ~7)
+    held_bytes = 4 * (hold + 7 & ~7)
     overlaps = ON_THE_SUMMAND if residual else (Overlap(0, 0, lead, exact=False),)
-    return Plan(write, scratch_bytes, overlaps)
+    slower = 0 if may_hold else _waiting(made, y)
+    return Plan(write, 24 * made.groups + held_bytes, overlaps, slower, held_bytes)
 
 
 def _outlives(node: Node, graph: Graph) -> bool:
@@ -206,7 +225,8 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
     scratch_bytes = 2 * kernel_h * in_c * width
     scratch_bytes += 4 * ((2 * made.groups + 14) & ~7) if hold else 0
-    return Plan(write, scratch_bytes, overlaps)
+    slower = out_h * out_c * (made.groups + 4) if hold else _waiting(made, y)
+    return Plan(write, scratch_bytes, overlaps, slower)
 
 
 def _patch_order(rows: int, run: int) -> list[int]:
@@ -216,7 +236,7 @@ def _patch_order(rows: int, run: int) -> list[int]:
     return words + [r * run + i for r in range(rows) for i in range(whole, run)]
 
 
-def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
+def _patches(node: Node, graph: Graph, target: Target, may_hold: bool = True) -> Plan | None:
     op = node.op
     w = _weights(node, graph)
     if not isinstance(op, ConvS8) or op.w_zp is not None or w is None or not _is_target(target):
@@ -231,7 +251,9 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
     if made is None or made.groups * 24 > 65535:
         return None
     kernel = "nn_conv2d_s8_dsp_patches"
-    hold = _held_words(node, graph, made, target)
+    hold = _held_words(node, graph, made, target, may_hold)
+    if hold is None:
+        return None
 
     def write() -> Call:
         text = (
@@ -241,8 +263,10 @@ def _patches(node: Node, graph: Graph, target: Target) -> Plan | None:
         )
         return _call(kernel, made, text, target)
 
-    scratch_bytes = 24 * made.groups + 4 * (hold + 7 & ~7) + w[0].size
-    return Plan(write, scratch_bytes, pixel_by_pixel(node, graph))
+    held_bytes = 4 * (hold + 7 & ~7)
+    scratch_bytes = 24 * made.groups + held_bytes + w[0].size
+    slower = 0 if may_hold else _waiting(made, y)
+    return Plan(write, scratch_bytes, pixel_by_pixel(node, graph), slower, held_bytes)
 
 
 FAST = (
@@ -250,3 +274,9 @@ FAST = (
     planned("nn_conv2d_s8_dsp_rows", _rows),
     planned("nn_conv2d_s8_dsp_patches", _patches),
 )
+
+FROM_FLASH = tuple(
+    planned(variant.name, partial(make, may_hold=False), " with its weights in flash")
+    for variant, make in ((FAST[0], _points), (FAST[2], _patches))
+)
+"""The same without a copy of hot weights in RAM."""

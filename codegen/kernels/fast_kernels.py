@@ -24,5 +24,5 @@ FAST_DSP: tuple[Variant, ...] = (
     *fast_quantize.FAST_FPU,
 )
 
-SMALL_DSP: tuple[Variant, ...] = fast_depthwise.IN_BANDS
+SMALL_DSP: tuple[Variant, ...] = (*fast_depthwise.IN_BANDS, *fast_conv.FROM_FLASH)
 """The same kernels in ways that take less scratch and more time."""

@@ -51,6 +51,9 @@ class Reference:
     def extra_instructions(self, node: Node, graph: Graph, target: Target) -> int:
         return 0
 
+    def held_bytes(self, node: Node, graph: Graph, target: Target) -> int:
+        return 0
+
     def emit(self, node: Node, graph: Graph, target: Target) -> Call:
         return self.write(node, graph)
 

@@ -41,8 +41,8 @@ def exact(
     """The lowest packing found from `start`, and whether it is proven that none is lower.
 
     Half the nodes go to finding a packing of exactly the lower bound, where pruning is sharpest.
-    The proof is that bound, or the end of the search; with overlaps among the buffers only the
-    former, because a buffer may then rest on one that lies higher.
+    The proof is that bound, or the end of the search; with overlaps among the buffers a buffer may
+    rest on one that lies higher, so that only trying everything ends it.
     """
     geometry = Geometry(problem)
     bound, height = lower_bound(problem), geometry.height(start)
@@ -58,8 +58,48 @@ def exact(
         search = _Search(problem, geometry, sections, bound, start, height)
         search.nodes_left = nodes - used
         complete = search.run()
-        return search.best, complete and not problem.overlays
+        if problem.overlays:
+            return _everywhere(geometry, search.best, nodes)
+        return search.best, complete
     return search.best, True
+
+
+def _everywhere(
+    geometry: Geometry, best: tuple[int, ...], tries: int
+) -> tuple[tuple[int, ...], bool]:
+    """As `exact`, by trying every unit for every buffer: proves small problems with overlaps."""
+    sizes, unit = geometry.sizes, geometry.unit_bytes
+    order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    placed: list[int | None] = [None] * len(sizes)
+    left = tries
+
+    def descend(turn: int, height: int) -> bool:
+        """Whether the rest fits below `height`; False also when no tries are left."""
+        nonlocal left
+        if turn == len(order):
+            return True
+        i = order[turn]
+        for offset in range(0, height - sizes[i], max(unit, geometry.buffers[i].align)):
+            left -= 1
+            if left < 0:
+                return False
+            hurts = (
+                low < offset < high
+                for j in geometry.neighbours[i]
+                if (at := placed[j]) is not None
+                for low, high in geometry.forbidden(i, j, at)
+            )
+            if not any(hurts):
+                placed[i] = offset
+                if descend(turn + 1, height):
+                    return True
+                placed[i] = None
+        return False
+
+    while descend(0, geometry.height(best)):
+        best = tuple(o or 0 for o in placed)
+        placed = [None] * len(sizes)
+    return best, left >= 0
 
 
 def _cut(problem: Problem, geometry: Geometry) -> _Sections:

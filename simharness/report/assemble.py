@@ -86,6 +86,7 @@ def memory(compiled: Compiled, image: Image, stack_bytes: int | None) -> Memory:
         weights_bytes=sum(t.size_bytes for t in compiled.program.tables),
         arena_bytes=compiled.plan.arena_bytes,
         scratch_bytes=compiled.plan.scratch_bytes,
+        held_weights_bytes=compiled.held_bytes,
         stack_bytes=stack_bytes,
         sections=dict(sorted(sections.items())),
     )

@@ -51,7 +51,8 @@ class Memory:
 
     `flash_bytes` is everything that is loaded; `text_bytes` code; `weights_bytes` the model's const
     tables; `arena_bytes` activations and scratch together, `scratch_bytes` the largest scratch in
-    it; `stack_bytes` the high-water mark of one run; `sections` is the ELF's own account.
+    it, `held_weights_bytes` the most of it that is a copy of weights (`--optimize speed`);
+    `stack_bytes` the high-water mark of one run; `sections` is the ELF's own account.
     """
 
     flash_bytes: Count
@@ -59,6 +60,7 @@ class Memory:
     weights_bytes: Count
     arena_bytes: Count
     scratch_bytes: Count
+    held_weights_bytes: Count = 0
     stack_bytes: Count | None = None
     sections: Mapping[str, Count]
 

@@ -112,6 +112,11 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
             else f", lower bound {figures.size(bound)}"
         )
     rows.append(("arena", arena, "counted"))
+    if memory.held_weights_bytes:
+        held = (
+            f"{figures.size(memory.held_weights_bytes)} of the scratch: weights that are read often"
+        )
+        rows.append(("copies", held, "counted"))
     for bank in r.plan.banks if r.plan else ():
         text = f"{figures.size(bank.used_bytes)} of {figures.size(bank.available_bytes)} free there"
         rows.append((f"arena in {bank.name}", text, "counted"))

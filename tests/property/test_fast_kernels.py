@@ -22,7 +22,8 @@ from codegen import ops, oracle
 from codegen.ir import Array
 from codegen.kernels import select
 from codegen.kernels.base import Variant
-from codegen.kernels.fast_kernels import FAST_DSP, SMALL_DSP
+from codegen.kernels.fast_depthwise import IN_BANDS
+from codegen.kernels.fast_kernels import FAST_DSP
 from codegen.kernels.fast_quantize import floats_of, thresholds
 from codegen.target import CoreName, Optimize, target
 from simharness.testing.strategies import (
@@ -42,7 +43,7 @@ from simharness.testing.strategies import (
 )
 
 HEADERS = tuple(f"{v.name}.h" for v in FAST_DSP)
-BY_NAME = {f"{v.name}{v.manner}": v for v in (*FAST_DSP, *SMALL_DSP)}
+BY_NAME = {f"{v.name}{v.manner}": v for v in (*FAST_DSP, *IN_BANDS)}
 
 
 @st.composite
@@ -160,7 +161,7 @@ DRAWN["nn_conv2d_f32_blocked"] = convs_f32()
 DRAWN["nn_depthwise_f32_blocked"] = st.one_of(convs_f32(depthwise=True), CASES["nn_depthwise_f32"])
 DRAWN["nn_dense_f32_blocked"] = CASES["nn_dense_f32"]
 
-DRAWN |= {f"{v.name}{v.manner}": convs(depthwise=True, tallest=36) for v in SMALL_DSP}
+DRAWN |= {f"{v.name}{v.manner}": convs(depthwise=True, tallest=36) for v in IN_BANDS}
 
 GOAL = target("m4", optimize="speed")
 

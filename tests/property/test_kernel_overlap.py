@@ -18,7 +18,7 @@ from codegen.build import Compiled
 from codegen.emit import Argument, build_program, render
 from codegen.ir import Graph, Node, Tensor
 from codegen.kernels.base import Variant
-from codegen.kernels.fast_kernels import SMALL_DSP
+from codegen.kernels.fast_depthwise import IN_BANDS
 from codegen.kernels.overlap import window_lead
 from codegen.ops import ConvS8, Dequantize, MaxPool, Quantize, Requant, Window
 from codegen.planner import plan_memory
@@ -146,7 +146,7 @@ def test_a_quantizer_writes_behind_what_it_reads(core: CoreName) -> None:
     assert not differs(compiled, graph)
 
 
-@pytest.mark.parametrize("variant", SMALL_DSP, ids=lambda v: f"{v.name}{v.manner}")
+@pytest.mark.parametrize("variant", IN_BANDS, ids=lambda v: f"{v.name}{v.manner}")
 def test_planes_in_bands_on_their_own_input(variant: Variant) -> None:
     """Depthwise in place, some rows at a time: a band's outputs lie on inputs of bands before."""
     taken = 0

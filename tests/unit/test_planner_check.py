@@ -161,6 +161,9 @@ class WithScratch:
     def extra_instructions(self, node: Node, graph: Graph, target: Target) -> int:
         return 0
 
+    def held_bytes(self, node: Node, graph: Graph, target: Target) -> int:
+        return 0
+
     def scratch_bytes(self, node: Node, graph: Graph, target: Target) -> int:
         return self._scratch_bytes
 
