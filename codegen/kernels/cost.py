@@ -17,7 +17,7 @@ from codegen.target import Target
 
 _FITTED = {
     "nn_conv2d_s8_dsp_points": (0.88, 8.0),
-    "nn_conv2d_s8_dsp_rows": (0.84, 8.4),
+    "nn_conv2d_s8_dsp_rows": (0.88, 8.0),  # 0.84 by itself; a tie where both take a layer
     "nn_conv2d_s8_dsp_patches": (0.91, 9.5),
     "nn_conv2d_s8_v6m": (2.29, 47.5),
     "nn_conv2d_s8": (6.28, 19.9),
