@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from codegen.ir import I8, Graph, Node, Tensor
+from codegen.ir import I8, Graph, Node
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
@@ -58,9 +58,9 @@ def _held_words(
     return made.words.size if pays else 0
 
 
-def _waiting(made: Stream, y: Tensor) -> int:
-    """What weights in flash cost, about: for every three columns, a wait in four words."""
-    return made.words.size * (prod(y.shape[:-1]) // 3 + 1) // 4
+def _waiting(made: Stream, runs: int) -> int:
+    """What weights in flash cost, about: whenever they are run through, a wait in four words."""
+    return made.words.size * runs // 4
 
 
 def _call(kernel: str, made: Stream, text: str, target: Target) -> Call:
@@ -143,7 +143,7 @@ def _points(node: Node, graph: Graph, target: Target, may_hold: bool = True) -> 
     lead = _lead(ends, reads, x.size_bytes)
     held_bytes = 4 * (hold + 7 & ~7)
     overlaps = ON_THE_SUMMAND if residual else (Overlap(0, 0, lead, exact=False),)
-    slower = 0 if may_hold else _waiting(made, y)
+    slower = 0 if may_hold else _waiting(made, prod(y.shape[:-1]) // 3 + 1)
     return Plan(write, 24 * made.groups + held_bytes, overlaps, slower, held_bytes)
 
 
@@ -225,7 +225,7 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
         overlaps = (Overlap(0, 0, _lead(ends, reads, x.size_bytes), exact=False),)
     scratch_bytes = 2 * kernel_h * in_c * width
     scratch_bytes += 4 * ((2 * made.groups + 14) & ~7) if hold else 0
-    slower = out_h * out_c * (made.groups + 4) if hold else _waiting(made, y)
+    slower = out_h * out_c * (made.groups + 4) if hold else _waiting(made, -(-out_w // 3) * out_h)
     return Plan(write, scratch_bytes, overlaps, slower)
 
 
@@ -265,7 +265,7 @@ def _patches(node: Node, graph: Graph, target: Target, may_hold: bool = True) ->
 
     held_bytes = 4 * (hold + 7 & ~7)
     scratch_bytes = 24 * made.groups + held_bytes + w[0].size
-    slower = 0 if may_hold else _waiting(made, y)
+    slower = 0 if may_hold else _waiting(made, prod(y.shape[:-1]) // 3 + 1)
     return Plan(write, scratch_bytes, pixel_by_pixel(node, graph), slower, held_bytes)
 
 

@@ -51,3 +51,14 @@ def test_the_default_program_is_small(model: str, most_bytes: int, shared_models
 
     assert plan.arena_bytes <= most_bytes
     assert plan.gap <= 0.03
+
+
+def test_copies_of_weights_are_the_first_to_go(shared_models: Path) -> None:
+    """DS-CNN for speed holds weights in RAM; under a limit they stay in flash, nothing else."""
+    model, speed = shared_models / "mlperf_kws_dscnn_int8.onnx", target("m4", optimize="speed")
+    fast = compile_model(model, speed)
+    fitted = compile_model(model, speed, ram_limit_bytes=9_500)
+
+    assert fast.held_bytes > 4_000 and fast.plan.arena_bytes > 13_000
+    assert fitted.held_bytes == 0 and fitted.plan.arena_bytes <= 9_500
+    assert all(" with its weights in flash instead of" in c.detail for c in fitted.choices)
