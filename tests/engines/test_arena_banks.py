@@ -115,9 +115,7 @@ def test_what_is_used_most_lies_in_the_memory_named_first(tmp_path: Path) -> Non
     ("name", "board", "place"),
     [
         ("mlperf_ic_resnet8_int8", "STM32F746", "arena=itcm+sram"),
-        ("mlperf_vww_mbv1_int8", "STM32F746", "arena=itcm+sram"),
         ("mlperf_kws_dscnn_int8", "RP2040", "arena=scratch_x+scratch_y+sram"),
-        ("mlperf_ic_resnet8_int8", "RP2040", "arena=scratch_x+scratch_y+sram"),
         ("mlperf_ic_resnet8_fp32", "STM32F407", ""),
     ],
 )
