@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Hypothesis strategies for layers and quantization parameters: one-node graphs with values.
+"""Hypothesis strategies for layers: one-node graphs with values.
 
 `CASES[kernel]` draws a `Case` that the reference of that name runs. Shapes are small and awkward
-(odd channels, windows larger than the input, padding on one side); values come from a seed, so that
-shrinking works on shapes and parameters and a failing example prints in one line.
+(odd channels, windows larger than the input, padding on one side). What layers are made of comes
+from `simharness.testing.values` and may be imported from here, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
@@ -17,177 +16,32 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from codegen import ops, oracle
-from codegen.ir import F32, I32, Array, DType, Graph, Node, Tensor
+from codegen import ops
+from codegen.ir import Array, DType
+from simharness.testing.movement import concat, copy, pad, resize, slices, transpose
+from simharness.testing.values import (
+    Case,
+    biases,
+    calibrated,
+    case,
+    clamps,
+    float_values,
+    int8_values,
+    real_clamps,
+    requants,
+    scales,
+    seeds,
+    shapes,
+    weight_zero_points,
+    windows,
+    zero_points,
+)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """A one-node graph and the values of its inputs."""
-
-    graph: Graph
-    values: Mapping[str, Array]
-
-    @property
-    def node(self) -> Node:
-        return self.graph.nodes[0]
-
-    def __repr__(self) -> str:
-        shapes = {name: (t.dtype, t.shape) for name, t in self.graph.tensors.items()}
-        return f"Case({self.node.op!r}, {shapes})"
-
-
-def case(
-    op: ops.Op,
-    activations: Mapping[str, Array],
-    constants: Mapping[str, Array | None],
-    y_shape: tuple[int, ...],
-    y_dtype: DType,
-    order: tuple[str, ...] = (),
-) -> Case:
-    """A case whose node takes activations, then constants (None: absent), or `order`."""
-    tensors = {n: Tensor(n, v.shape, _dtype(v)) for n, v in activations.items()}
-    given = {n: v for n, v in constants.items() if v is not None}
-    tensors |= {n: Tensor(n, v.shape, _dtype(v), v) for n, v in given.items()}
-    tensors["y"] = Tensor("y", y_shape, y_dtype)
-    names = order or (*activations, *(n if n in given else "" for n in constants))
-    node = Node("layer", op, names, ("y",), ("layer",))
-    return Case(Graph("case", tensors, (node,), tuple(activations), ("y",)), activations)
-
-
-def _dtype(value: Array) -> DType:
-    return value.dtype.name  # type: ignore[return-value]
-
-
-# --- values
-
-
-def seeds() -> SearchStrategy[int]:
-    return st.integers(0, 2**32 - 1)
-
-
-@st.composite
-def int8_values(draw: DrawFn, shape: tuple[int, ...]) -> Array:
-    """Uniform, or nothing but the ends of the range (largest sums), or small."""
-    rng = np.random.default_rng(draw(seeds()))
-    match draw(st.sampled_from(["uniform", "ends", "small"])):
-        case "ends":
-            return rng.choice(np.array([-128, 127], np.int8), shape)
-        case "small":
-            return rng.integers(-3, 4, shape).astype(np.int8)
-        case _:
-            return rng.integers(-128, 128, shape).astype(np.int8)
-
-
-@st.composite
-def float_values(draw: DrawFn, shape: tuple[int, ...], largest: float = 4.0) -> F32:
-    rng = np.random.default_rng(draw(seeds()))
-    return (rng.standard_normal(shape) * largest / 3).astype(np.float32)
-
-
-def zero_points() -> SearchStrategy[int]:
-    return st.one_of(st.sampled_from([0, -128, 127]), st.integers(-128, 127))
-
-
-@st.composite
-def scales(draw: DrawFn, low: float = -10.0, high: float = 0.0) -> float:
-    """A positive float32: any, or a power of two or three times one, which make exact ties."""
-    exponent = draw(st.floats(low, high, width=32))
-    match draw(st.sampled_from(["any", "two", "three"])):
-        case "two":
-            return float(2.0 ** round(exponent))
-        case "three":
-            return float(3.0 * 2.0 ** round(exponent))
-        case _:
-            return float(np.float32(2.0**exponent))
-
-
-@st.composite
-def clamps(draw: DrawFn) -> tuple[int, int]:
-    """The whole range of int8, mostly; or a part of it; or a single value."""
-    match draw(st.sampled_from(["all", "all", "part", "any"])):
-        case "part":
-            return draw(st.integers(-128, -20)), draw(st.integers(20, 127))
-        case "any":
-            lo = draw(st.integers(-128, 127))
-            return lo, draw(st.integers(lo, 127))
-        case _:
-            return -128, 127
-
-
-@st.composite
-def real_clamps(draw: DrawFn) -> tuple[float, float]:
-    return draw(st.sampled_from([(-ops.INF, ops.INF), (0.0, ops.INF), (0.0, 6.0), (-1.0, 1.0)]))
-
-
-@st.composite
-def requants(draw: DrawFn, channels: int) -> ops.Requant:
-    """Zero points, clamp, and one multiplier or one per channel: 1, until `calibrated`."""
-    count = channels if draw(st.booleans()) else 1
-    lo, hi = draw(clamps())
-    ones = np.ones(count, np.float32)
-    return ops.Requant(ones, draw(zero_points()), draw(zero_points()), lo, hi)
-
-
-def calibrated(draw: DrawFn, drawn: Case) -> Case:
-    """The case with multipliers that spread its sums over int8's range, mostly."""
-    sums = oracle.accumulators(drawn.node, drawn.graph, drawn.values)
-    assert sums is not None
-    op = drawn.node.op
-    assert isinstance(op, ops.ConvS8 | ops.DenseS8 | ops.MatMulS8)
-    spread = draw(st.sampled_from([100.0, 100.0, 100.0, 200.0, 10.0, 1e4, 1e-3]))
-    rng = np.random.default_rng(draw(seeds()))
-    jitter = rng.uniform(0.7, 1.0, op.requant.multiplier.size)
-    multiplier = (spread * jitter / max(1.0, float(np.abs(sums).max()))).astype(np.float32)
-    if draw(st.integers(0, 3)) == 0:
-        multiplier = (2.0 ** np.round(np.log2(multiplier))).astype(np.float32)
-    if draw(st.integers(0, 4)) == 0:  # as weights with a negative scale have it
-        multiplier *= rng.choice(np.array([-1, 1], np.float32), multiplier.size)
-    node = replace(drawn.node, op=replace(op, requant=replace(op.requant, multiplier=multiplier)))
-    return replace(drawn, graph=replace(drawn.graph, nodes=(node,)))
-
-
-@st.composite
-def biases(draw: DrawFn, channels: int, depth: int) -> I32 | None:
-    rng = np.random.default_rng(draw(seeds()))
-    largest = draw(st.sampled_from([0, 100, 64 * depth, 64 * 64 * depth, 2**30]))
-    if largest == 0:
-        return None
-    return rng.integers(-largest, largest, channels, endpoint=True).astype(np.int32)
-
-
-@st.composite
-def weight_zero_points(draw: DrawFn, channels: int) -> I32 | None:
-    if draw(st.booleans()):
-        return None
-    rng = np.random.default_rng(draw(seeds()))
-    each = rng.integers(-128, 128, channels if draw(st.booleans()) else 1)
-    return np.broadcast_to(each, (channels,)).astype(np.int32)
-
-
-# --- shapes
-
-
-@st.composite
-def windows(draw: DrawFn, *, pool: bool = False) -> tuple[ops.Window, tuple[int, int, int, int]]:
-    """A window and (H, W, Ho, Wo), at least one output pixel; a pool pads less than its kernel."""
-    sides = []
-    for _ in range(2):
-        kernel = draw(st.integers(1, 4))
-        dilation = 1 if pool else draw(st.sampled_from([1, 2]))
-        stride = draw(st.integers(1, 3))
-        span = dilation * (kernel - 1) + 1
-        most = kernel - 1 if pool else 3
-        before, after = draw(st.integers(0, most)), draw(st.integers(0, most))
-        size = draw(st.integers(max(1, span - before - after), 8))
-        sides.append((kernel, stride, before, after, dilation, size,
-                      (size + before + after - span) // stride + 1))  # fmt: skip
-    h, w = sides
-    window = ops.Window((h[0], w[0]), (h[1], w[1]), (h[2], w[2], h[3], w[3]), (h[4], w[4]))
-    return window, (h[5], w[5], h[6], w[6])
-
-
-# --- layers
+__all__ = [
+    "CASES", "Case", "biases", "broadcast_shapes", "calibrated", "case", "clamps", "float_values",
+    "int8_values", "real_clamps", "requants", "scales", "seeds", "weight_zero_points", "windows",
+    "zero_points",
+]  # fmt: skip
 
 
 def _conv_shapes(draw: DrawFn, depthwise: bool) -> tuple[Any, ...]:
@@ -330,11 +184,6 @@ def prelu_s8(draw: DrawFn) -> Case:
 
 
 @st.composite
-def shapes(draw: DrawFn, most: int = 4, largest: int = 6) -> tuple[int, ...]:
-    return tuple(draw(st.lists(st.integers(1, largest), min_size=1, max_size=most)))
-
-
-@st.composite
 def lut_s8(draw: DrawFn) -> Case:
     x = draw(int8_values(draw(shapes())))
     table = np.random.default_rng(draw(seeds())).integers(-128, 128, 256).astype(np.int8)
@@ -468,90 +317,6 @@ def flip_sign(draw: DrawFn) -> Case:
     if draw(st.booleans()):
         return case(ops.FlipSign(), {"x": x}, {}, x.shape, "uint8")
     return case(ops.FlipSign(), {"x": x.view(np.uint8)}, {}, x.shape, "int8")
-
-
-@st.composite
-def either_values(draw: DrawFn, shape: tuple[int, ...]) -> Array:
-    if draw(st.booleans()):
-        return draw(int8_values(shape))
-    return draw(float_values(shape))
-
-
-@st.composite
-def copy(draw: DrawFn) -> Case:
-    x = draw(either_values(draw(shapes())))
-    return case(ops.Copy(), {"x": x}, {}, x.shape, _dtype(x))
-
-
-@st.composite
-def transpose(draw: DrawFn) -> Case:
-    x = draw(either_values(draw(shapes(6, 4))))
-    perm = tuple(draw(st.permutations(range(x.ndim))))
-    y_shape = tuple(x.shape[axis] for axis in perm)
-    return case(ops.Transpose(perm), {"x": x}, {}, y_shape, _dtype(x))
-
-
-@st.composite
-def slices(draw: DrawFn) -> Case:
-    x = draw(either_values(draw(shapes(6, 6))))
-    starts, steps, y_shape = [], [], []
-    for size in x.shape:
-        start = draw(st.integers(0, size - 1))
-        step = draw(st.sampled_from([1, 1, 2, -1, -2]))
-        longest = (size - 1 - start) // step + 1 if step > 0 else start // -step + 1
-        starts.append(start)
-        steps.append(step)
-        y_shape.append(draw(st.integers(1, longest)))
-    op = ops.Slice(tuple(starts), tuple(steps))
-    return case(op, {"x": x}, {}, tuple(y_shape), _dtype(x))
-
-
-@st.composite
-def concat(draw: DrawFn) -> Case:
-    shape = draw(shapes())
-    axis = draw(st.integers(0, len(shape) - 1))
-    count = draw(st.integers(1, 4))
-    values: SearchStrategy[Any] = st.just(None)
-    kind = draw(st.sampled_from([int8_values, float_values]))
-    parts: dict[str, Array] = {}
-    for index in range(count):
-        size = draw(st.integers(1, 4))
-        values = kind((*shape[:axis], size, *shape[axis + 1 :]))
-        parts[f"p{index}"] = draw(values)
-    fixed = draw(st.sampled_from([None, *parts])) if count > 1 else None
-    total = sum(part.shape[axis] for part in parts.values())
-    y_shape = (*shape[:axis], total, *shape[axis + 1 :])
-    activations = {n: v for n, v in parts.items() if n != fixed}
-    constants = {n: v for n, v in parts.items() if n == fixed}
-    dtype = _dtype(parts["p0"])
-    return case(ops.Concat(axis), activations, constants, y_shape, dtype, tuple(parts))
-
-
-@st.composite
-def pad(draw: DrawFn) -> Case:
-    x = draw(either_values(draw(shapes())))
-    modes: list[Literal["constant", "reflect", "edge"]] = ["constant", "reflect", "edge"]
-    mode = draw(st.sampled_from(modes))
-    before, after = [], []
-    for size in x.shape:
-        most = size - 1 if mode == "reflect" else 3
-        least = 1 - size if mode == "constant" and draw(st.booleans()) else 0
-        before.append(draw(st.integers(min(least, 0), most)))
-        after.append(draw(st.integers(max(min(least, 0), 1 - size - min(before[-1], 0)), most)))
-    value = float(draw(st.integers(-128, 127)))
-    op = ops.Pad(tuple(before), tuple(after), mode, value)
-    y_shape = tuple(b + s + a for b, s, a in zip(before, x.shape, after, strict=True))
-    return case(op, {"x": x}, {}, y_shape, _dtype(x))
-
-
-@st.composite
-def resize(draw: DrawFn) -> Case:
-    n, h, w, c = draw(st.tuples(*[st.integers(1, 5)] * 4))
-    x = draw(either_values((n, h, w, c)))
-    rows = tuple(draw(st.lists(st.integers(0, h - 1), min_size=1, max_size=7)))
-    cols = tuple(draw(st.lists(st.integers(0, w - 1), min_size=1, max_size=7)))
-    op = ops.Resize(rows, cols)
-    return case(op, {"x": x}, {}, (n, len(rows), len(cols), c), _dtype(x))
 
 
 CASES: Mapping[str, SearchStrategy[Case]] = {
