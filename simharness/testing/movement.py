@@ -16,6 +16,7 @@ from simharness.testing.values import (
     dtype_of,
     float_values,
     int8_values,
+    shapes,
 )
 
 
