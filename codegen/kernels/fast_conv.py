@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from codegen.ir import I8, Graph, Node
+from codegen.ir import I8, Graph, Node, Tensor
 from codegen.kernels.base import Call, Constant, Overlap
 from codegen.kernels.c_text import window_text
 from codegen.kernels.fast import Plan, planned
@@ -20,11 +20,12 @@ from codegen.kernels.fast_dot import Stream, dot_defines, stream, unrolling
 from codegen.kernels.fast_residual import ON_THE_SUMMAND, with_residual
 from codegen.kernels.overlap import pixel_by_pixel
 from codegen.kernels.reference import constant_input, in_and_out
-from codegen.ops import ConvS8, DenseS8, Requant
+from codegen.ops import ConvS8, DenseS8, Requant, Window
 from codegen.target import Target
 
 _LARGEST_OFFSET = 1020  # of LDRD
 _LEAST_HOLD = 7  # columns for which copying weights pays
+_STRIP_INSTRUCTIONS = 100  # of a strip more, about, for each row and pair of filters
 _LEAST_STRIPPED = 24  # columns that are worth two strips
 _HELD_SHARE = 3  # of the layer's tensors together
 
@@ -158,16 +159,23 @@ def _outlives(node: Node, graph: Graph) -> bool:
     return False
 
 
-def _strip(out_w: int, stride: int, pad_left: int, in_w: int) -> int:
+def _first_strip(out_w: int) -> int:
     """Columns of the first strip of a wide image, a multiple of 3; 4 to 6 are left for the second,
     too few to hold weights for.
     """
-    strip = (out_w - 4) // 3 * 3
-    fits = strip * stride >= pad_left and strip * stride - pad_left < in_w
-    return strip if fits and out_w >= _LEAST_STRIPPED else out_w
+    return (out_w - 4) // 3 * 3 if out_w >= _LEAST_STRIPPED else out_w
 
 
-def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
+def _can_strip(strip: int, x: Tensor, y: Tensor, window: Window) -> bool:
+    """Whether each strip but the first is right of the padding, begins within the image, and has
+    two columns or more."""
+    last = (y.shape[2] - 1) // strip * strip
+    stride, pad_left = window.strides[1], window.pads[1]
+    inside = strip * stride >= pad_left and last * stride - pad_left < x.shape[2]
+    return inside and 0 < last <= y.shape[2] - 2
+
+
+def _rows(node: Node, graph: Graph, target: Target, columns: int | None = None) -> Plan | None:
     found = with_residual(node, graph)
     w = _weights(node, graph)
     if found is None or w is None or not _is_target(target):
@@ -183,8 +191,12 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
     pitch = 2 * stride_w * kernel_h * in_c
     # Where y cannot lie on x anyway, strips save RAM; they take one to three percent longer.
     apart = residual is not None or _outlives(node, graph)
-    stripped = apart and target.optimize != "speed"
-    strip = _strip(out_w, stride_w, window.pads[1], in_w) if stripped else out_w
+    wanted = _first_strip(out_w) if apart and target.optimize != "speed" else out_w
+    strip = columns or wanted
+    if not _can_strip(strip, x, y, window):
+        if columns is not None:
+            return None
+        strip = out_w
     width = (strip - 1) * stride_w + kernel_w
     if (
         op.groups != 1
@@ -226,6 +238,8 @@ def _rows(node: Node, graph: Graph, target: Target) -> Plan | None:
     scratch_bytes = 2 * kernel_h * in_c * width
     scratch_bytes += 4 * ((2 * made.groups + 14) & ~7) if hold else 0
     slower = out_h * out_c * (made.groups + 4) if hold else _waiting(made, -(-out_w // 3) * out_h)
+    calls = batch * out_h * ((out_c + 1) // 2) * ((out_w - 1) // strip)
+    slower += _STRIP_INSTRUCTIONS * calls
     return Plan(write, scratch_bytes, overlaps, slower)
 
 
@@ -268,6 +282,12 @@ def _patches(node: Node, graph: Graph, target: Target, may_hold: bool = True) ->
     slower = 0 if may_hold else _waiting(made, prod(y.shape[:-1]) // 3 + 1)
     return Plan(write, scratch_bytes, pixel_by_pixel(node, graph), slower, held_bytes)
 
+
+IN_STRIPS = tuple(
+    planned("nn_conv2d_s8_dsp_rows", partial(_rows, columns=columns), f" in strips of {columns}")
+    for columns in (6,)
+)
+"""The same with less scratch, which holds the inputs of some columns of outputs at a time."""
 
 FAST = (
     planned("nn_conv2d_s8_dsp_points", _points),

@@ -24,5 +24,9 @@ FAST_DSP: tuple[Variant, ...] = (
     *fast_quantize.FAST_FPU,
 )
 
-SMALL_DSP: tuple[Variant, ...] = (*fast_depthwise.IN_BANDS, *fast_conv.FROM_FLASH)
+SMALL_DSP: tuple[Variant, ...] = (
+    *fast_depthwise.IN_BANDS,
+    *fast_conv.IN_STRIPS,
+    *fast_conv.FROM_FLASH,
+)
 """The same kernels in ways that take less scratch and more time."""

@@ -22,6 +22,7 @@ from codegen import ops, oracle
 from codegen.ir import Array
 from codegen.kernels import select
 from codegen.kernels.base import Variant
+from codegen.kernels.fast_conv import IN_STRIPS
 from codegen.kernels.fast_depthwise import IN_BANDS
 from codegen.kernels.fast_kernels import FAST_DSP
 from codegen.kernels.fast_quantize import floats_of, thresholds
@@ -43,15 +44,15 @@ from simharness.testing.strategies import (
 )
 
 HEADERS = tuple(f"{v.name}.h" for v in FAST_DSP)
-BY_NAME = {f"{v.name}{v.manner}": v for v in (*FAST_DSP, *IN_BANDS)}
+BY_NAME = {f"{v.name}{v.manner}": v for v in (*FAST_DSP, *IN_BANDS, *IN_STRIPS)}
 
 
 @st.composite
-def convs(draw: DrawFn, depthwise: bool = False, tallest: int = 9) -> Case:
+def convs(draw: DrawFn, depthwise: bool = False, tallest: int = 9, widest: int = 11) -> Case:
     """Convolutions as networks have them: square windows, channels in fours, several outputs."""
     kernel = draw(st.sampled_from([1, 3, 3, 5, 7] if depthwise else [1, 3, 3, 5]))
     stride = draw(st.sampled_from([1, 1, 2]))
-    h, w = draw(st.integers(max(1, tallest - 17), tallest)), draw(st.integers(1, 11))
+    h, w = draw(st.integers(max(1, tallest - 17), tallest)), draw(st.integers(1, widest))
     pads = draw(st.tuples(*[st.integers(0, kernel // 2)] * 4))
     out_h, out_w = (
         (h + pads[0] + pads[2] - kernel) // stride + 1,
@@ -162,6 +163,7 @@ DRAWN["nn_depthwise_f32_blocked"] = st.one_of(convs_f32(depthwise=True), CASES["
 DRAWN["nn_dense_f32_blocked"] = CASES["nn_dense_f32"]
 
 DRAWN |= {f"{v.name}{v.manner}": convs(depthwise=True, tallest=36) for v in IN_BANDS}
+DRAWN |= {f"{v.name}{v.manner}": convs(widest=34) for v in IN_STRIPS}
 
 GOAL = target("m4", optimize="speed")
 
