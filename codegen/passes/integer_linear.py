@@ -13,7 +13,7 @@ from codegen.ops import ConvS8, DenseS8, Dequantize, MatMulS8, Quantize, Requant
 from codegen.passes.attributes import integer, real
 from codegen.passes.edit import Edit
 from codegen.passes.matrices import close_matrix, open_batches, open_matrix
-from codegen.passes.quants import dequantized, int8_operand, int8_source, literal
+from codegen.passes.quants import dequantized, int8_operand, int8_source, literal, quantized
 from codegen.passes.windows import close_nhwc, from_nhwc, spatial, to_nhwc, window_of
 
 
@@ -30,7 +30,7 @@ class Linear:
 def lower_conv(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
     """Dequantize -> Conv -> Quantize, as QLinearConv computes it."""
     found = int8_source(edit, node.inputs[0])
-    weights = literal(edit, node.inputs[1])
+    weights = weights_of(edit, node)
     if found is None or weights is None or len(weights.shape) not in (3, 4):
         return False
     source, of = found
@@ -40,6 +40,26 @@ def lower_conv(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize)
         return False
     emit_conv(edit, node, op, source, quantize.outputs[0], linear, quantize)
     return True
+
+
+def weights_of(edit: Edit, node: Node) -> Tensor | None:
+    """The constant weights of a node between Dequantize and Quantize.
+
+    ONNX Runtime's optimizer quantizes float ones here, over their range, if the bias is float too.
+    """
+    weights = literal(edit, node.inputs[1])
+    bias = literal(edit, node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    if weights is None or weights.data is None or weights.dtype != "float32":
+        return weights
+    if bias is not None and bias.quant is not None:
+        return weights
+    data = weights.data.astype(np.float32)
+    least, most = np.minimum(data.min(), 0), np.maximum(data.max(), 0)
+    scale = (most - least) / np.float32(255) if most > least else np.float32(1)
+    point = int(np.rint(np.clip(np.float32(-128) - least / scale, -128, 127)))
+    quant = Quant(np.asarray(scale, np.float32), np.asarray(point, np.int32))
+    integers = quantized(data, float(scale), point)
+    return Tensor(weights.name, weights.shape, "int8", integers, quant)
 
 
 def emit_conv(
@@ -68,7 +88,7 @@ def emit_conv(
 def lower_gemm(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
     """Dequantize -> Gemm with constant B -> Quantize, as QGemm computes it."""
     found = int8_source(edit, node.inputs[0])
-    weights = literal(edit, node.inputs[1])
+    weights = weights_of(edit, node)
     if found is None or weights is None or weights.data is None or real(op, "beta", 1.0) != 1.0:
         return False
     source, of = found

@@ -18,8 +18,8 @@ from codegen.ir import I32, Array, Node, OnnxOp, Quant, Tensor
 from codegen.ops import Concat, ConvF32, ConvS8, Quantize, Slice, Transpose, View, Window
 from codegen.passes.attributes import integer, integers, text
 from codegen.passes.edit import Edit
-from codegen.passes.integer_linear import linear_of
-from codegen.passes.quants import int8_source, literal, real_literal
+from codegen.passes.integer_linear import linear_of, weights_of
+from codegen.passes.quants import int8_source, real_literal
 from codegen.passes.windows import close_nhwc, from_nhwc, pair, spatial, to_nhwc
 
 Pair = tuple[int, int]
@@ -55,7 +55,7 @@ def _phases(kernel: int, stride: int, dilation: int, pad: int) -> list[_Phase]:
 
 def lower_transposed_s8(edit: Edit, node: Node, op: OnnxOp, quantize: Node, to: Quantize) -> bool:
     """Dequantize -> ConvTranspose -> Quantize, which ONNX Runtime leaves in float, in integers."""
-    found, tensor = int8_source(edit, node.inputs[0]), literal(edit, node.inputs[1])
+    found, tensor = int8_source(edit, node.inputs[0]), weights_of(edit, node)
     weights = None if tensor is None else _filters(tensor, integer(op, "group", 1))
     if found is None or weights is None:
         return False

@@ -198,3 +198,13 @@ def test_a_dequantized_constant_that_is_joined_is_quantized_when_built(tmp_path:
     x = m.add("Concat", token, m.dequantize("x", 0.1, 3), axis=1)
     m.quantize(x, 0.05, 1, out="y")
     assert "Quantize" not in kinds(checked(m, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["Conv", "ConvTranspose", "Gemm"])
+def test_float_weights_between_quantizers_are_quantized(tmp_path: Path, kind: str) -> None:
+    """As ONNX Runtime's optimizer does it, over the whole range of the weights."""
+    m = Model([2, 4] if kind == "Gemm" else [2, 4, 9, 8], "int8", "int8")
+    shape = (4, 5) if kind == "Gemm" else (4, 4, 3, 3)
+    w, b = m.const(RNG.uniform(-0.3, 0.5, shape)), m.const(RNG.standard_normal(shape[1]))
+    m.quantize(m.add(kind, m.dequantize("x", 0.0731, 3), w, b), 0.0397, 5, out="y")
+    assert {"ConvS8", "DenseS8"} & set(kinds(checked(m, tmp_path)))
