@@ -107,6 +107,13 @@ def plan(compiled: Compiled) -> Plan:
         Alternative(a.detail, a.arena_bytes, a.extra_macs, a.extra_instructions)
         for a in compiled.alternatives
     )
+    seen = [compiled.graph.nodes[i] for i in sorted(found.elided)]
+    looked_at = {name for node in seen for name in (*node.inputs, *node.outputs)}
+    made_on = [
+        (r.tensor, r.offset == found.tensors[r.alias].offset)
+        for r in found.records
+        if r.alias and not (r.tensor in looked_at and r.alias in looked_at)
+    ]
     return Plan(
         found.strategy,
         found.arena_bytes,
@@ -118,6 +125,10 @@ def plan(compiled: Compiled) -> Plan:
         round(found.worth_gap, 4),
         tuple(y.node for y in compiled.program.layers if y.op == ConvAddS8.__name__),
         alternatives,
+        views=tuple(node.name for node in seen),
+        in_place=tuple(name for name, same in made_on if same),
+        overlapped=tuple(name for name, same in made_on if not same),
+        reordered=list(compiled.order) != sorted(compiled.order),
     )
 
 

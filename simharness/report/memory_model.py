@@ -129,7 +129,10 @@ class Plan:
 
     `banks`, where the arena lies in several memories, are these, the preferred one first; by
     `worth_gap` at most, as a fraction, could they be used better.
-    `fused_adds` names the convolutions that also do the addition after them, in place.
+    `fused_adds` names the convolutions that also do the addition after them, in place. `views` are
+    nodes that need no code (joins, cuts, other shapes); `in_place` and `overlapped` tensors that
+    layers write where their input begins, and elsewhere over it; `reordered`: branches run in
+    another order than the file's, for a smaller peak.
     """
 
     strategy: str
@@ -142,6 +145,10 @@ class Plan:
     worth_gap: Fraction = 0.0
     fused_adds: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    views: tuple[str, ...] = ()
+    in_place: tuple[str, ...] = ()
+    overlapped: tuple[str, ...] = ()
+    reordered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simharness.report import figures
-from simharness.report.model import Alternative, Choice, Interval, Layer, Report
+from simharness.report.model import Alternative, Choice, Interval, Layer, Plan, Report
 
 _PLAIN_WIDTH = 10_000
 
@@ -120,6 +120,8 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
     for bank in r.plan.banks if r.plan else ():
         text = f"{figures.size(bank.used_bytes)} of {figures.size(bank.available_bytes)} free there"
         rows.append((f"arena in {bank.name}", text, "counted"))
+    if r.plan is not None and (shared := _shared(r.plan)):
+        rows.append(("of it shared", shared, "counted"))
     if r.plan is not None and r.plan.fused_adds:
         count = len(r.plan.fused_adds)
         text = f"{count} residual additions done by the convolutions before them, in place"
@@ -139,6 +141,17 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
         rows.append(("engine", f"{engine.name} {engine.version}, {engine.fidelity}", ""))
     rows += [(f.role, f"{f.path}  sha256 {f.sha256[:16]}", "") for f in report.inputs]
     return rows
+
+
+def _shared(plan: Plan) -> str:
+    """Which ways of using less memory the plan took for nothing."""
+    counts = (
+        (len(plan.in_place), "tensors made in place"),
+        (len(plan.overlapped), "over an input that dies"),
+        (len(plan.views), "views instead of copies"),
+    )
+    parts = [f"{count} {what}" for count, what in counts if count]
+    return ", ".join([*parts, *(["branches in a better order"] if plan.reordered else [])])
 
 
 def _cost(choice: Choice | Alternative) -> str:
