@@ -14,8 +14,6 @@ import sys
 import time
 from pathlib import Path
 
-from test_gdb import free_port, wait_for
-
 
 def main() -> None:
     how = os.environ["FAKE_PYOCD"]
@@ -27,6 +25,8 @@ def main() -> None:
         time.sleep(600)
     assert sys.argv[1:3] == ["gdbserver", "--no-wait"], sys.argv
     assert ("--uid" in sys.argv) == (how == "named"), sys.argv
+    from test_gdb import free_port, wait_for  # late, because it imports much
+
     port = free_port()
     qemu = subprocess.Popen(
         (
