@@ -73,7 +73,7 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
         kind = f"every {figures.number(a.period_s)} s, {100 * a.active_share:.3g} % active, "
         kind += f"else {a.idle_ma:g} mA ({a.idle_status})"
         rows.append(("average power", f"{figures.interval(a.average_mw)} mW", kind))
-        if a.battery_hours is not None:
+        if a.battery_hours is not None and a.battery_mah is not None:
             h = a.battery_hours
             days = Interval(h.low / 24, h.mid / 24, h.high / 24)
             rows.append(

@@ -110,8 +110,10 @@ def test_auto_takes_tiles_where_they_pay() -> None:
     tiles = compile_lowered(wide(), M4, name="m", patches="auto")
 
     assert tiles.plan.arena_bytes < 0.5 * plain.plan.arena_bytes
-    assert [choice.what for choice in tiles.choices] == ["patches"]
-    assert macs(tiles.graph) - macs(plain.graph) == tiles.choices[0].extra_macs
+    cut, *others = tiles.choices
+    assert cut.what == "patches"
+    assert {choice.what for choice in others} <= {"kernel"}
+    assert macs(tiles.graph) - macs(plain.graph) == cut.extra_macs
 
 
 def test_one_column_of_tiles_moves_no_bytes() -> None:
