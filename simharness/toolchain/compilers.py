@@ -96,7 +96,9 @@ def find(name: str = "auto") -> Compiler:
     zig = _zig_path()
     if zig is None:
         raise ToolMissingError(f"no cross-compiler is installed; install one with: {_ZIG_REMEDY}")
-    return Compiler("zig", (zig, "cc"), f"zig {_version(zig, 'version')}, {_version(zig, 'cc')}")
+    # Without a target, zig would look for the host's C library first, and may fail over it.
+    clang = _version(zig, "cc", "-target", "thumb-freestanding-eabi")
+    return Compiler("zig", (zig, "cc"), f"zig {_version(zig, 'version')}, {clang}")
 
 
 def zig_command() -> tuple[str, ...] | None:
