@@ -52,11 +52,16 @@ def _make(directory: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 def _replace(path: Path, content: str | bytes) -> None:
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if path.exists() and not path.is_file():  # /dev/null, a pipe: written to, never replaced
+        with path.open("wb") as device:
+            device.write(data)
+        return
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.write(data)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
